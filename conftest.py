@@ -1,0 +1,50 @@
+"""Fixtures of the whole house: the real server that every stream test runs on."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from vnclient.local.valkey import ValkeyServer
+from vncore.connection import Connections
+from vncore.keys import Keys
+
+BLOCK_MS = 500
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ValkeyServer]:
+    """A real server for the whole run (one for each xdist worker); VN_TEST_REDIS names another."""
+    executable = os.environ.get("VN_TEST_REDIS")
+    if executable and not shutil.which(executable):
+        pytest.skip(f"{executable} is not installed")
+    # A short path of its own: a unix socket's path may have about 100 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="vn-test-"))
+    try:
+        with ValkeyServer(folder, executable=executable) as running:
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def connections(server: ValkeyServer) -> AsyncIterator[Connections]:
+    """Clients on an empty server."""
+    async with Connections(server.url, block_ms=BLOCK_MS) as clients:
+        await clients.commands.flushall()
+        yield clients
+
+
+@pytest.fixture
+def redis_url(server: ValkeyServer, connections: Connections) -> str:
+    """The address of the (emptied) server, for services started as processes."""
+    return server.url
+
+
+@pytest.fixture
+def keys() -> Keys:
+    """The keys without a prefix."""
+    return Keys()

@@ -1,0 +1,289 @@
+"""What travels on the streams, typed; camelCase exists here and nowhere else.
+
+Each message turns itself into stream fields and is read back by `from_fields`. Payloads never
+travel, only ids; the key names on the wire are for people who look at the streams.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from vncore.failures import Failure
+from vncore.ids import DEFAULT_TENANT, RequestId, TaskId, Tenant
+from vncore.keys import Keys
+
+Fields = dict[str, str | bytes]
+
+
+class RequestStatus(StrEnum):
+    """Where a request stands; the last four are terminal and final."""
+
+    RECEIVED = "received"  # whole in Redis, no orchestrator yet
+    STARTED = "started"  # an orchestrator hydrates it
+    GROUP_STARTED = "group_started"  # tasks of `currentGroup` are out
+    GROUP_COMPLETED = "group_completed"  # every task of `currentGroup` has a result
+    SUCCEEDED = "succeeded"  # the response is there
+    PARTIAL = "partial"  # the response is there, with typed failures in it
+    FAILED = "failed"  # the failure report is there
+    CANCELLED = "cancelled"  # ended by its client
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing can change it any more."""
+        return self in TERMINAL
+
+
+TERMINAL = frozenset(
+    (
+        RequestStatus.SUCCEEDED,
+        RequestStatus.PARTIAL,
+        RequestStatus.FAILED,
+        RequestStatus.CANCELLED,
+    )
+)
+
+
+class TaskStatus(StrEnum):
+    """How one attempt at a task ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class MalformedEntry(ValueError):
+    """A stream entry lacks a field or holds nonsense; the caller says which entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What ties log lines and messages of one call together."""
+
+    traceparent: str = ""  # W3C; empty when nothing traces
+    correlation_id: str = ""  # X-Request-Id as the client sent or vnapi made it
+
+
+@dataclass(frozen=True, slots=True)
+class IngestEntry:
+    """A request that waits for, or is held by, an orchestrator."""
+
+    request_id: RequestId
+    tenant: Tenant
+    group_count: int  # as submitted
+    submitted_at_ms: int
+    trace: Trace = Trace()
+
+    def to_fields(self, keys: Keys) -> Fields:
+        """Give the entry as stream fields."""
+        return {
+            "requestId": self.request_id,
+            "tenant": self.tenant,
+            "xmlKey": keys.xml(self.request_id),
+            "responseKey": keys.response(self.request_id),
+            "metadataKey": keys.metadata(self.request_id),
+            "groupCount": str(self.group_count),
+            "submittedAt": str(self.submitted_at_ms),
+            **_trace_fields(self.trace),
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, str]) -> Self:
+        """Read an entry; raises MalformedEntry."""
+        read = _Reader(fields)
+        return cls(
+            request_id=RequestId(read.text("requestId")),
+            tenant=Tenant(read.text("tenant")),
+            group_count=read.integer("groupCount"),
+            submitted_at_ms=read.integer("submittedAt"),
+            trace=read.trace(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleEvent:
+    """One step of a request, the same shape in the stream, over HTTP and later in webhooks."""
+
+    request_id: RequestId
+    tenant: Tenant
+    status: RequestStatus
+    timestamp_ms: int
+    group_index: int | None = None
+    expected: int | None = None
+    completed: int | None = None
+    failed: int | None = None
+
+    def to_fields(self) -> Fields:
+        """Give the event as stream fields; absent facts are left out."""
+        counts = {
+            "groupIdx": self.group_index,
+            "expected": self.expected,
+            "completed": self.completed,
+            "failed": self.failed,
+        }
+        return {
+            "requestId": self.request_id,
+            "tenant": self.tenant,
+            "status": self.status.value,
+            "timestamp": str(self.timestamp_ms),
+            **{name: str(count) for name, count in counts.items() if count is not None},
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, str]) -> Self:
+        """Read an event; raises MalformedEntry."""
+        read = _Reader(fields)
+        return cls(
+            request_id=RequestId(read.text("requestId")),
+            tenant=Tenant(fields.get("tenant", DEFAULT_TENANT)),
+            status=read.status(),
+            timestamp_ms=read.integer("timestamp"),
+            group_index=read.optional_integer("groupIdx"),
+            expected=read.optional_integer("expected"),
+            completed=read.optional_integer("completed"),
+            failed=read.optional_integer("failed"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDispatch:
+    """One attempt at one task, waiting for a worker."""
+
+    request_id: RequestId
+    tenant: Tenant
+    group_index: int  # counts from 0
+    group_name: str
+    task_id: TaskId
+    valuation_name: str
+    attempt: int = 1  # counts from 1
+    deadline_ms: int | None = None  # epoch milliseconds; None: only the script's own limit
+    trace: Trace = Trace()
+
+    def to_fields(self, keys: Keys) -> Fields:
+        """Give the entry as stream fields."""
+        request_id, group_index, task_id = self.request_id, self.group_index, self.task_id
+        return {
+            "requestId": request_id,
+            "tenant": self.tenant,
+            "groupIdx": str(group_index),
+            "groupName": self.group_name,
+            "taskId": str(task_id),
+            "valuationName": self.valuation_name,
+            "payloadKey": keys.task_xml(request_id, group_index, task_id),
+            "resultKey": keys.task_result(request_id, group_index, task_id),
+            "updatesKey": keys.updates(request_id),
+            "attempt": str(self.attempt),
+            "deadline": "" if self.deadline_ms is None else str(self.deadline_ms),
+            **_trace_fields(self.trace),
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, str]) -> Self:
+        """Read an entry; raises MalformedEntry."""
+        read = _Reader(fields)
+        return cls(
+            request_id=RequestId(read.text("requestId")),
+            tenant=Tenant(read.text("tenant")),
+            group_index=read.integer("groupIdx"),
+            group_name=fields.get("groupName", ""),
+            task_id=TaskId(read.integer("taskId")),
+            valuation_name=fields.get("valuationName", ""),
+            attempt=read.integer("attempt"),
+            deadline_ms=read.optional_integer("deadline"),
+            trace=read.trace(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskUpdate:
+    """How one attempt at a task ended, as carried on the request's update stream."""
+
+    request_id: RequestId
+    tenant: Tenant
+    group_index: int
+    task_id: TaskId
+    attempt: int
+    status: TaskStatus
+    duration_ms: int
+    worker_id: str
+    failure: Failure | None = None  # present exactly when status is FAILED
+    trace: Trace = Trace()
+
+    def to_fields(self, keys: Keys) -> Fields:
+        """Give the update as stream fields."""
+        return {
+            "requestId": self.request_id,
+            "tenant": self.tenant,
+            "groupIdx": str(self.group_index),
+            "taskId": str(self.task_id),
+            "attempt": str(self.attempt),
+            "status": self.status.value,
+            "resultKey": keys.task_result(self.request_id, self.group_index, self.task_id),
+            "durationMs": str(self.duration_ms),
+            "workerId": self.worker_id,
+            "error": self.failure.to_json() if self.failure else "",
+            **_trace_fields(self.trace),
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, str]) -> Self:
+        """Read an update; raises MalformedEntry."""
+        read = _Reader(fields)
+        status, error = read.text("status"), fields.get("error", "")
+        known = status in {member.value for member in TaskStatus}
+        if not known or (status == TaskStatus.FAILED) != bool(error):
+            raise MalformedEntry(f"status {status!r} does not go with error {error!r}")
+        return cls(
+            request_id=RequestId(read.text("requestId")),
+            tenant=Tenant(read.text("tenant")),
+            group_index=read.integer("groupIdx"),
+            task_id=TaskId(read.integer("taskId")),
+            attempt=read.integer("attempt"),
+            status=TaskStatus(status),
+            duration_ms=read.integer("durationMs"),
+            worker_id=fields.get("workerId", ""),
+            failure=read.failure("error") if error else None,
+            trace=read.trace(),
+        )
+
+
+def _trace_fields(trace: Trace) -> Fields:
+    return {"traceparent": trace.traceparent, "correlationId": trace.correlation_id}
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads fields and says which one is wrong."""
+
+    fields: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        value = self.fields.get(name, "")
+        if not value:
+            raise MalformedEntry(f"field {name} is missing")
+        return value
+
+    def integer(self, name: str) -> int:
+        text = self.text(name)
+        try:
+            return int(text)
+        except ValueError as err:
+            raise MalformedEntry(f"field {name} is no integer: {text[:80]!r}") from err
+
+    def optional_integer(self, name: str) -> int | None:
+        return self.integer(name) if self.fields.get(name) else None
+
+    def status(self) -> RequestStatus:
+        text = self.text("status")
+        try:
+            return RequestStatus(text)
+        except ValueError as err:
+            raise MalformedEntry(f"unknown status {text[:80]!r}") from err
+
+    def failure(self, name: str) -> Failure:
+        try:
+            return Failure.from_json(self.text(name))
+        except (ValueError, KeyError) as err:
+            raise MalformedEntry(f"field {name} is no failure report") from err
+
+    def trace(self) -> Trace:
+        return Trace(self.fields.get("traceparent", ""), self.fields.get("correlationId", ""))

@@ -1,0 +1,195 @@
+"""Requests as vnapi sees them: submitted whole, then looked at.
+
+Written by `RequestStore.submit` in one atomic step; everything else here only reads.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from vncore.connection import translated
+from vncore.ids import DEFAULT_TENANT, RequestId, Tenant
+from vncore.keys import Keys
+from vncore.messages import IngestEntry, LifecycleEvent, RequestStatus, Trace
+from vncore.scripts import Scripts, flattened
+
+LIFECYCLE_LENGTH = 10_000
+"""About how many events the lifecycle stream keeps; it only notifies, nothing is lost by it."""
+
+_REMEMBERED_SECONDS = 14 * 86_400  # how long an expired id is told from an unknown one
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A checked document on its way in."""
+
+    request_id: RequestId
+    document: bytes
+    group_count: int
+    received_at_ms: int
+    tenant: Tenant = DEFAULT_TENANT
+    trace: Trace = Trace()
+    metadata: Mapping[str, str | int] = field(default_factory=dict)  # headers, size: for people
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """How far one group is."""
+
+    index: int  # counts from 0
+    name: str
+    status: str  # started, completed or failed
+    expected: int  # tasks
+    completed: int  # tasks with a result
+    failed: int  # tasks out of attempts
+
+
+@dataclass(frozen=True, slots=True)
+class RequestState:
+    """Where a request stands."""
+
+    request_id: RequestId
+    tenant: Tenant
+    status: RequestStatus
+    group_count: int
+    current_group: int | None  # None before the first group
+    groups: tuple[GroupState, ...]  # those that have started
+    received_at_ms: int
+    started_at_ms: int | None
+    completed_at_ms: int | None
+    retry_count: int  # how often an orchestrator took it over from another
+
+
+class RequestStore:
+    """Submits requests and answers questions about them."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._scripts = Scripts(redis)
+
+    async def submit(self, submission: Submission) -> None:
+        """Write document, metadata, state, ingest entry and event in one step.
+
+        A second call with the same id changes nothing. Raises StoreUnavailable: the request may be
+        in or not, so a caller that gives up must say that it does not know.
+        """
+        keys, request_id, now = self._keys, submission.request_id, submission.received_at_ms
+        state = {
+            "status": RequestStatus.RECEIVED.value,
+            "tenant": submission.tenant,
+            "groupCount": str(submission.group_count),
+            "retryCount": "0",
+            "epoch": "0",
+            "receivedAt": str(now),
+        }
+        entry = IngestEntry(
+            request_id, submission.tenant, submission.group_count, now, submission.trace
+        )
+        event = LifecycleEvent(request_id, submission.tenant, RequestStatus.RECEIVED, now)
+        ingest_fields = entry.to_fields(keys)
+        await self._scripts.call(
+            "submit_request",
+            [
+                keys.xml(request_id),
+                keys.metadata(request_id),
+                keys.state(request_id),
+                keys.ingest,
+                keys.lifecycle,
+                keys.index,
+            ],
+            [
+                request_id,
+                now,
+                now - _REMEMBERED_SECONDS * 1000,
+                _REMEMBERED_SECONDS,
+                submission.document,
+                json.dumps(dict(submission.metadata), ensure_ascii=False),
+                LIFECYCLE_LENGTH,
+                2 * len(state),
+                *flattened(cast("dict[str, str | bytes]", state)),
+                2 * len(ingest_fields),
+                *flattened(ingest_fields),
+                *flattened(event.to_fields()),
+            ],
+        )
+
+    async def state(self, request_id: RequestId) -> RequestState | None:
+        """Read where a request stands; None when it is unknown or expired."""
+        with translated("read state"):
+            fields = _decoded(await self._hash(self._keys.state(request_id)))
+        if "status" not in fields:
+            return None
+        current = _optional_int(fields.get("currentGroup"))
+        return RequestState(
+            request_id=request_id,
+            tenant=Tenant(fields.get("tenant", DEFAULT_TENANT)),
+            status=RequestStatus(fields["status"]),
+            group_count=int(fields["groupCount"]),
+            current_group=current,
+            groups=await self._groups(request_id, 0 if current is None else current + 1),
+            received_at_ms=int(fields["receivedAt"]),
+            started_at_ms=_optional_int(fields.get("startedAt")),
+            completed_at_ms=_optional_int(fields.get("completedAt")),
+            retry_count=int(fields.get("retryCount", "0")),
+        )
+
+    async def status(self, request_id: RequestId) -> RequestStatus | None:
+        """Read the status alone; None when the request is unknown or expired."""
+        with translated("read status"):
+            status = await cast("Any", self._redis.hget(self._keys.state(request_id), "status"))
+        return RequestStatus(status.decode()) if status else None
+
+    async def has_expired(self, request_id: RequestId) -> bool:
+        """Tell whether an id without a state was a request once (kept for 14 days)."""
+        with translated("read index"):
+            return await self._redis.zscore(self._keys.index, request_id) is not None
+
+    async def response(self, request_id: RequestId) -> bytes | None:
+        """Read the assembled answer; None when there is none (yet, or any more)."""
+        with translated("read response"):
+            return cast("bytes | None", await self._redis.get(self._keys.response(request_id)))
+
+    async def failure(self, request_id: RequestId) -> dict[str, Any] | None:
+        """Read the failure report; None when the request has not failed."""
+        with translated("read failure"):
+            report = await self._redis.get(self._keys.failure(request_id))
+        return cast("dict[str, Any]", json.loads(report)) if report else None
+
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless the server answers."""
+        with translated("ping"):
+            await cast("Any", self._redis.ping())
+
+    async def _groups(self, request_id: RequestId, count: int) -> tuple[GroupState, ...]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for index in range(count):
+                pipe.hgetall(self._keys.group(request_id, index))
+            with translated("read groups"):
+                rows = [_decoded(row) for row in await pipe.execute()]
+        return tuple(
+            GroupState(
+                index=index,
+                name=row.get("name", ""),
+                status=row.get("status", ""),
+                expected=int(row.get("expected", 0)),
+                completed=int(row.get("completed", 0)),
+                failed=int(row.get("failed", 0)),
+            )
+            for index, row in enumerate(rows)
+            if row
+        )
+
+    async def _hash(self, key: str) -> dict[bytes, bytes]:
+        return cast("dict[bytes, bytes]", await cast("Any", self._redis.hgetall(key)))
+
+
+def _decoded(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in fields.items()}
+
+
+def _optional_int(text: str | None) -> int | None:
+    return int(text) if text else None

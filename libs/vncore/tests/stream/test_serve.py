@@ -1,0 +1,205 @@
+"""The consumer loop on a real server: nothing taken beyond the slots, nothing lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from vncore.connection import Connections
+from vncore.keys import WORKERS, Keys
+from vncore.logs import logger
+from vncore.streams import Consumer, Delivery, consumers_seen, serve
+
+LOG = logger("test", level="ERROR")
+SHORT_MS = 300
+
+Handle = Callable[[Delivery], Awaitable[None]]
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def stream(keys: Keys) -> str:
+    return keys.dispatch
+
+
+@asynccontextmanager
+async def serving(
+    connections: Connections, stream: str, handle: Handle, *, name: str = "one", slots: int = 2
+) -> AsyncIterator[asyncio.Event]:
+    stop = asyncio.Event()
+    consumer = Consumer(connections, stream, WORKERS, name, idle_ms=SHORT_MS)
+    loop = asyncio.create_task(serve(consumer, handle, slots=slots, stop=stop, log=LOG))
+    try:
+        yield stop
+    finally:
+        stop.set()
+        async with asyncio.timeout(10):
+            await loop
+
+
+async def test_no_more_is_taken_than_there_are_slots(connections: Connections, stream: str):
+    running, most, go = 0, 0, asyncio.Event()
+
+    async def handle(delivery: Delivery) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await go.wait()
+        running -= 1
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+
+    async def two_are_running() -> bool:
+        return running == 2
+
+    async def all_acknowledged() -> bool:
+        return (await connections.commands.xpending(stream, WORKERS))["pending"] == 0
+
+    for n in range(6):
+        await connections.commands.xadd(stream, {"n": str(n)})
+    async with serving(connections, stream, handle):
+        await until(two_are_running)
+        assert (await connections.commands.xpending(stream, WORKERS))["pending"] == 2
+        go.set()
+        await until(all_acknowledged)
+    assert most == 2
+
+
+async def test_held_entries_stay_fresh_beyond_the_idle_limit(connections: Connections, stream: str):
+    seen: list[str] = []
+    go = asyncio.Event()
+
+    def named(name: str) -> Handle:
+        async def handle(delivery: Delivery) -> None:
+            seen.append(name)
+            await go.wait()
+            await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+
+        return handle
+
+    await connections.commands.xadd(stream, {"n": "1"})
+
+    async def taken() -> bool:
+        return bool(seen)
+
+    async with serving(connections, stream, named("one"), name="one"):
+        await until(taken)
+        async with serving(connections, stream, named("two"), name="two"):
+            await asyncio.sleep(SHORT_MS / 1000 * 4)  # the time itself is the point here
+            go.set()
+    assert seen == ["one"]
+
+
+async def test_a_silent_consumers_entry_goes_to_another_with_its_delivery_count(
+    connections: Connections, stream: str
+):
+    dead = Consumer(connections, stream, WORKERS, "dead", idle_ms=SHORT_MS)
+    await dead.join()
+    await connections.commands.xadd(stream, {"n": "1"})
+    assert len(await dead.read(1)) == 1
+    got: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+
+    async def handle(delivery: Delivery) -> None:
+        got.set_result(delivery)
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+
+    async with serving(connections, stream, handle):
+        delivery = await asyncio.wait_for(got, 10)
+    assert delivery.fields == {"n": "1"}
+    assert delivery.deliveries == 2
+
+
+async def test_a_consumer_that_was_stopped_cannot_steal_back_what_passed_on(
+    connections: Connections, stream: str
+):
+    paused = Consumer(connections, stream, WORKERS, "paused", idle_ms=0)
+    successor = Consumer(connections, stream, WORKERS, "successor", idle_ms=0)
+    await paused.join()
+    await connections.commands.xadd(stream, {"n": "1"})
+    [delivery] = await paused.read(1)
+    assert len(await successor.reclaim(5)) == 1
+    assert await paused.renew([delivery.entry_id]) == {delivery.entry_id}
+    assert await successor.renew([delivery.entry_id]) == set()
+
+
+async def test_a_failing_handler_leaves_its_entry_for_another_delivery(
+    connections: Connections, stream: str
+):
+    counts: list[int] = []
+    done = asyncio.Event()
+
+    async def handle(delivery: Delivery) -> None:
+        counts.append(delivery.deliveries)
+        if delivery.deliveries < 3:
+            raise ValueError("broken on purpose")
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+        done.set()
+
+    LOG.setLevel("CRITICAL")
+    await connections.commands.xadd(stream, {"n": "1"})
+    async with serving(connections, stream, handle):
+        await asyncio.wait_for(done.wait(), 10)
+    assert counts == [1, 2, 3]
+
+
+async def test_stopping_waits_for_what_runs_and_takes_nothing_more(
+    connections: Connections, stream: str
+):
+    started, go, finished = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def handle(delivery: Delivery) -> None:
+        started.set()
+        await go.wait()
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+        finished.set()
+
+    await connections.commands.xadd(stream, {"n": "1"})
+    async with serving(connections, stream, handle) as stop:
+        await asyncio.wait_for(started.wait(), 10)
+        stop.set()
+        await connections.commands.xadd(stream, {"n": "2"})
+        go.set()
+    assert finished.is_set()
+    assert (await connections.commands.xpending(stream, WORKERS))["pending"] == 0
+    assert await connections.commands.xlen(stream) == 2
+    assert await consumers_seen(connections.commands, stream, WORKERS) == []
+
+
+async def test_a_consumer_that_holds_entries_is_not_removed(connections: Connections, stream: str):
+    consumer = Consumer(connections, stream, WORKERS, "one", idle_ms=SHORT_MS)
+    await consumer.join()
+    await connections.commands.xadd(stream, {"n": "1"})
+    await consumer.read(1)
+    await consumer.leave()
+    [seen] = await consumers_seen(connections.commands, stream, WORKERS)
+    assert (seen.name, seen.pending) == ("one", 1)
+
+
+async def test_the_loop_goes_on_when_the_server_lost_its_data(
+    connections: Connections, stream: str
+):
+    got: list[str] = []
+
+    async def handle(delivery: Delivery) -> None:
+        got.append(delivery.fields["n"])
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+
+    LOG.setLevel("CRITICAL")
+
+    async def first() -> bool:
+        return got == ["1"]
+
+    async def second() -> bool:
+        return got == ["1", "2"]
+
+    await connections.commands.xadd(stream, {"n": "1"})
+    async with serving(connections, stream, handle):
+        await until(first)
+        await connections.commands.flushall()
+        await connections.commands.xadd(stream, {"n": "2"})
+        await until(second)

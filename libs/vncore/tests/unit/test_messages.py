@@ -1,0 +1,150 @@
+"""What is written to a stream is read back from it; nonsense is refused by the field's name."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vncore.failures import Failure
+from vncore.ids import DEFAULT_TENANT, RequestId, TaskId, Tenant
+from vncore.keys import Keys
+from vncore.messages import (
+    TERMINAL,
+    IngestEntry,
+    LifecycleEvent,
+    MalformedEntry,
+    RequestStatus,
+    TaskDispatch,
+    TaskStatus,
+    TaskUpdate,
+    Trace,
+)
+
+KEYS = Keys("{vn-0}")
+REQUEST = RequestId("6f1d7a8e-3a55-4b4e-9d0e-0d5a5b7f4a10")
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+names = texts.filter(bool)
+traces = st.builds(Trace, texts, texts)
+tenants = names.map(Tenant)
+numbers = st.integers(0, 2**53)
+tasks = st.integers(1, 50_000).map(TaskId)
+places = st.dictionaries(st.sampled_from(["group", "task", "line"]), names | numbers)
+failures = st.builds(
+    Failure,
+    code=names,
+    category=names,
+    message=texts,
+    retryable=st.booleans(),
+    rule=st.none() | names,
+    place=places,
+    attempts=st.integers(0, 9),
+    exit_status=st.none() | st.integers(-64, 255),
+    stderr_tail=texts,
+)
+
+
+@given(
+    st.builds(
+        IngestEntry,
+        st.just(REQUEST),
+        tenants,
+        group_count=numbers,
+        submitted_at_ms=numbers,
+        trace=traces,
+    )
+)
+def test_an_ingest_entry_survives_the_stream(entry: IngestEntry):
+    assert IngestEntry.from_fields(entry.to_fields(KEYS)) == entry
+
+
+@given(
+    st.builds(
+        LifecycleEvent,
+        st.just(REQUEST),
+        tenants,
+        st.sampled_from(RequestStatus),
+        numbers,
+        *[st.none() | numbers] * 4,
+    )
+)
+def test_a_lifecycle_event_survives_the_stream(event: LifecycleEvent):
+    assert LifecycleEvent.from_fields(event.to_fields()) == event
+
+
+@given(
+    st.builds(
+        TaskDispatch,
+        st.just(REQUEST),
+        tenants,
+        numbers,
+        texts,
+        tasks,
+        texts,
+        attempt=st.integers(1, 9),
+        deadline_ms=st.none() | numbers,
+        trace=traces,
+    )
+)
+def test_a_dispatch_entry_survives_the_stream(entry: TaskDispatch):
+    assert TaskDispatch.from_fields(entry.to_fields(KEYS)) == entry
+
+
+@given(tenants, tasks, st.none() | failures, texts, traces)
+def test_an_update_survives_the_stream(
+    tenant: Tenant, task: TaskId, failure: Failure | None, worker: str, trace: Trace
+):
+    status = TaskStatus.FAILED if failure else TaskStatus.SUCCEEDED
+    update = TaskUpdate(REQUEST, tenant, 3, task, 2, status, 17, worker, failure, trace)
+    assert TaskUpdate.from_fields(update.to_fields(KEYS)) == update
+
+
+@given(failures)
+def test_a_failure_survives_json(failure: Failure):
+    assert Failure.from_json(failure.to_json()) == failure
+
+
+def _good() -> dict[str, str]:
+    update = TaskUpdate(REQUEST, DEFAULT_TENANT, 0, TaskId(1), 1, TaskStatus.SUCCEEDED, 5, "worker")
+    return {name: str(value) for name, value in update.to_fields(KEYS).items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param({"requestId": ""}, "requestId is missing", id="no request"),
+        pytest.param({"taskId": "one"}, "taskId is no integer", id="task is a word"),
+        pytest.param({"status": "done"}, "status 'done'", id="unknown status"),
+        pytest.param({"status": "failed"}, "does not go with", id="failed without an error"),
+        pytest.param({"error": "{}"}, "does not go with", id="error without a failure"),
+        pytest.param({"status": "failed", "error": "{}"}, "no failure report", id="empty report"),
+        pytest.param({"status": "failed", "error": "["}, "no failure report", id="broken report"),
+    ],
+)
+def test_a_malformed_update_is_refused(change: dict[str, str], said: str):
+    with pytest.raises(MalformedEntry, match=said):
+        TaskUpdate.from_fields(_good() | change)
+
+
+def test_an_event_with_an_unknown_status_is_refused():
+    event = LifecycleEvent(REQUEST, DEFAULT_TENANT, RequestStatus.STARTED, 1)
+    fields = {name: str(value) for name, value in event.to_fields().items()}
+    with pytest.raises(MalformedEntry, match="unknown status"):
+        LifecycleEvent.from_fields(fields | {"status": "lost"})
+
+
+def test_exactly_four_states_are_terminal():
+    assert {status for status in RequestStatus if status.is_terminal} == TERMINAL
+    assert len(TERMINAL) == 4
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        pytest.param("no curve 'USD'", "no curve 'EUR'", True, id="names do not count"),
+        pytest.param("row 3 of 7", "row 4 of 7", True, id="numbers do not count"),
+        pytest.param("no curve", "no spot", False, id="words count"),
+    ],
+)
+def test_failures_of_one_cause_share_a_fingerprint(one: str, other: str, same: bool):
+    fingerprints = {Failure("X", "data", message).fingerprint for message in (one, other)}
+    assert (len(fingerprints) == 1) is same
