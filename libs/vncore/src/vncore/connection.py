@@ -23,6 +23,7 @@ from vncore.errors import Misconfigured, StoreUnavailable
 _COMMAND_TIMEOUT_SECONDS = 10.0
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _READER_GRACE_SECONDS = 5.0
+_MOST_CONNECTIONS = 10_000  # of a client; left alone, redis-py refuses the 101st call at once
 _RETRIES = 4  # about two seconds in all: a short failover is ridden out, a long one is reported
 
 
@@ -70,6 +71,7 @@ class Connections:
                 socket_connect_timeout=_CONNECT_TIMEOUT_SECONDS,
                 retry=retry,
                 health_check_interval=0,
+                max_connections=_MOST_CONNECTIONS,
             )
         except ValueError as err:
             raise Misconfigured(f"REDIS_URL: {err}") from None

@@ -19,7 +19,7 @@ from vncore.keys import ORCHESTRATORS, WORKERS, Keys, update_readers
 from vncore.messages import IngestEntry, LifecycleEvent, RequestStatus, TaskDispatch, TaskUpdate
 from vncore.requests import LIFECYCLE_LENGTH
 from vncore.scripts import Argument, Scripts, flattened
-from vncore.streams import read_group
+from vncore.streams import acknowledge, read_group
 from vncore.tasks import IN_FLIGHT_TTL_SECONDS
 
 Clock = Callable[[], int]
@@ -73,11 +73,7 @@ async def begin(
     )
     if epoch > 0:
         return HeldRequest(connections, keys, entry, entry_id, epoch, clock)
-    async with connections.commands.pipeline(transaction=True) as pipe:
-        pipe.xack(keys.ingest, ORCHESTRATORS, entry_id)
-        pipe.xdel(keys.ingest, entry_id)
-        with translated("drop ingest entry"):
-            await pipe.execute()
+    await acknowledge(connections.commands, keys.ingest, ORCHESTRATORS, [entry_id])
     return None
 
 
@@ -197,14 +193,8 @@ class HeldRequest:
 
     async def acknowledge(self, entry_ids: Sequence[str]) -> None:
         """Take settled updates off the stream."""
-        if not entry_ids:
-            return
         stream = self._keys.updates(self.request_id)
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.xack(stream, update_readers(self.request_id), *entry_ids)
-            pipe.xdel(stream, *entry_ids)
-            with translated("acknowledge updates"):
-                await pipe.execute()
+        await acknowledge(self._redis, stream, update_readers(self.request_id), entry_ids)
 
     async def schedule_retry(self, received: ReceivedUpdate, due_ms: int) -> None:
         """Record the next attempt of a failed task and acknowledge its report, in one step."""
@@ -275,11 +265,7 @@ class HeldRequest:
         """Take dispatch entries off the queue, so that their attempts do not start."""
         for at in range(0, len(entry_ids), _BATCH_KEYS):
             batch = entry_ids[at : at + _BATCH_KEYS]
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.xack(self._keys.dispatch, WORKERS, *batch)
-                pipe.xdel(self._keys.dispatch, *batch)
-                with translated("withdraw tasks"):
-                    await pipe.execute()
+            await acknowledge(self._redis, self._keys.dispatch, WORKERS, batch)
 
     # --- the end --------------------------------------------------------------------------------
     async def succeed(self, response: bytes, task_counts: Sequence[int], ttl_seconds: int) -> None:

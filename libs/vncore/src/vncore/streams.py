@@ -81,6 +81,20 @@ async def read_group(
     return [_delivery(entry) for _, entries in answer or () for entry in entries if entry[1]]
 
 
+async def acknowledge(redis: Redis, stream: str, group: str, entry_ids: Sequence[str]) -> None:
+    """Take entries off a stream, with or after their stored effect; none or gone ones are fine.
+
+    Raises StoreUnavailable: they are still there and will be delivered again.
+    """
+    if not entry_ids:
+        return
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.xack(stream, group, *entry_ids)
+        pipe.xdel(stream, *entry_ids)
+        with translated(f"acknowledge {stream}"):
+            await pipe.execute()
+
+
 async def consumers_seen(redis: Redis, stream: str, group: str) -> list[ConsumerSeen]:
     """List a group's consumers; empty when stream or group is absent."""
     with translated(f"list consumers of {group}"):
@@ -113,15 +127,15 @@ class Consumer:
         """Make the stream and its group when absent."""
         await ensure_group(self._commands, self.stream, self._group)
 
-    async def read(self, count: int) -> list[Delivery]:
-        """Wait for at most `count` new entries, at most one block."""
+    async def read(self, count: int, block_ms: int | None = None) -> list[Delivery]:
+        """Wait for at most `count` new entries, at most one block or `block_ms` if shorter."""
         return await read_group(
             self._readers,
             self.stream,
             self._group,
             self.name,
             count=count,
-            block_ms=self._block_ms,
+            block_ms=self._block_ms if block_ms is None else min(block_ms, self._block_ms),
         )
 
     async def reclaim(self, count: int) -> list[Delivery]:
@@ -151,6 +165,16 @@ class Consumer:
         )
         return {entry_id.decode() for entry_id in lost}
 
+    async def hand_back(self, entry_ids: Sequence[str]) -> None:
+        """Give up entries that were begun and not finished; another consumer takes them at once.
+
+        The delivery does not count against them.
+        """
+        if entry_ids:
+            await self._scripts.call(
+                "hand_back", [self.stream], [self._group, self.name, self.idle_ms, *entry_ids]
+            )
+
     async def leave(self) -> None:
         """Leave the group, unless entries are still held: then others take them over first."""
         await self._scripts.call("leave_group", [self.stream], [self._group, self.name])
@@ -161,6 +185,7 @@ Handler = Callable[[Delivery], Awaitable[None]]
 
 _WHOLE_LIST = 10_000
 _PAUSE_SECONDS = 1.0  # after a failed call to the server
+_CANCEL_AGAIN_SECONDS = 0.5
 
 
 async def serve(
@@ -174,19 +199,20 @@ async def serve(
     """Hand deliveries to `handle`, at most `slots` at once, until `stop` is set.
 
     No more is taken than there are free slots. Held entries are renewed at a third of the idle
-    limit; silent consumers' entries are taken over. Returns when the running handlers have
-    ended; cancelling it cancels them, and what they held is delivered to others.
+    limit; silent consumers' entries are taken over. Once `stop` is set nothing more is taken, and
+    this returns when the running handlers have ended. Cancelling it cancels them, waits for them,
+    and hands back what they had not finished.
     """
     serving = _Serving(consumer, handle, slots, stop, log)
-    async with asyncio.TaskGroup() as tasks:
-        renewing = tasks.create_task(serving.renew_held())
-        reclaiming = tasks.create_task(serving.reclaim_silent())
-        await serving.take_new()
+    renewing = asyncio.create_task(serving.renew_held())
+    try:
+        await serving.take()
         await serving.drained()
-        renewing.cancel()
-        reclaiming.cancel()
-    with suppress(StoreUnavailable):
-        await consumer.leave()
+    finally:
+        await _ended([renewing])
+        await serving.give_up_held()
+        with suppress(StoreUnavailable):
+            await consumer.leave()
 
 
 class _Serving:
@@ -203,25 +229,31 @@ class _Serving:
         self.held: dict[str, asyncio.Task[None]] = {}
         self.changed = asyncio.Condition()
 
-    async def take_new(self) -> None:
-        joined = False
-        while not self.stop.is_set():
-            free = await self.free_slots()
-            if not free:
-                continue
+    async def take(self) -> None:
+        """Take new entries and, every half idle limit, those of silent consumers."""
+        clock = asyncio.get_running_loop().time
+        interval = self.consumer.idle_ms / 1000 / 2
+        joined, look_at = False, clock() + interval
+        while free := await self.free_slots():
+            raise_if_cancelled()
             try:
                 if not joined:
                     await self.consumer.join()
                     joined = True
-                self.start(await self.read_or_stop(free))
+                if clock() >= look_at:
+                    self.start(await self.reclaimed(free))
+                    look_at = clock() + interval
+                else:
+                    patience_ms = int((look_at - clock()) * 1000) + 1
+                    self.start(await self.read_or_stop(free, patience_ms))
             except StoreUnavailable as err:
                 joined = False  # the server may have lost the group with its data
                 self.log.warning("stream_read_failed", extra={"error": err.message})
                 await self.pause(_PAUSE_SECONDS)
 
-    async def read_or_stop(self, count: int) -> list[Delivery]:
+    async def read_or_stop(self, count: int, block_ms: int) -> list[Delivery]:
         """Read, but give the read up when `stop` is set: nothing new is taken while draining."""
-        reading = asyncio.ensure_future(self.consumer.read(count))
+        reading = asyncio.ensure_future(self.consumer.read(count, block_ms))
         stopping = asyncio.ensure_future(self.stop.wait())
         try:
             await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -229,37 +261,24 @@ class _Serving:
             # taken over by somebody else.
             return reading.result() if reading.done() else []
         finally:
-            reading.cancel()
-            stopping.cancel()
-            await asyncio.gather(reading, stopping, return_exceptions=True)
+            await _ended([reading, stopping])
 
-    async def reclaim_silent(self) -> None:
-        interval = self.consumer.idle_ms / 1000 / 2
-        while not self.stop.is_set():
-            await self.pause(interval)
-            free = self.slots - len(self.held)
-            if free <= 0 or self.stop.is_set():
-                continue
-            try:
-                taken = await self.consumer.reclaim(free)
-            except StoreUnavailable as err:
-                self.log.warning("stream_reclaim_failed", extra={"error": err.message})
-                continue
-            for delivery in taken:
-                self.log.warning(
-                    "entry_taken_over",
-                    extra={
-                        "stream": self.consumer.stream,
-                        "entry": delivery.entry_id,
-                        "deliveries": delivery.deliveries,
-                    },
-                )
-            self.start(taken)
+    async def reclaimed(self, count: int) -> list[Delivery]:
+        taken = await self.consumer.reclaim(count)
+        for delivery in taken:
+            self.log.warning(
+                "entry_taken_over",
+                extra={
+                    "stream": self.consumer.stream,
+                    "entry": delivery.entry_id,
+                    "deliveries": delivery.deliveries,
+                },
+            )
+        return taken
 
     async def renew_held(self) -> None:
-        interval = self.consumer.idle_ms / 1000 / 3
         while True:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(self.consumer.idle_ms / 1000 / 3)
             if not self.held:
                 continue
             try:
@@ -286,21 +305,18 @@ class _Serving:
         except Exception:
             # The entry stays pending: it is delivered again, and its delivery count tells.
             self.log.exception("entry_handler_failed", extra={"entry": delivery.entry_id})
-        finally:
-            async with self.changed:
-                del self.held[delivery.entry_id]
-                self.changed.notify_all()
+        async with self.changed:  # not reached when cancelled: `give_up_held` needs to know
+            del self.held[delivery.entry_id]
+            self.changed.notify_all()
 
     async def free_slots(self) -> int:
-        """Wait until a slot is free or `stop` is set; gives how many are free."""
+        """Wait until a slot is free and give how many are; 0 once `stop` is set."""
         stopping = asyncio.ensure_future(self.stop.wait())
         freed = asyncio.ensure_future(self._slot_freed())
         try:
             await asyncio.wait((stopping, freed), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stopping.cancel()
-            freed.cancel()
-            await asyncio.gather(stopping, freed, return_exceptions=True)
+            await _ended([stopping, freed])
         return 0 if self.stop.is_set() else self.slots - len(self.held)
 
     async def _slot_freed(self) -> None:
@@ -311,12 +327,47 @@ class _Serving:
         async with self.changed:
             await self.changed.wait_for(lambda: not self.held)
 
+    async def give_up_held(self) -> None:
+        """Cancel the handlers that still run and hand their entries back."""
+        unfinished = dict(self.held)
+        await _ended(list(unfinished.values()))
+        try:
+            await self.consumer.hand_back(list(unfinished))
+        except StoreUnavailable as err:
+            # They go idle, and others take them over all the same, only later.
+            self.log.warning("entries_not_handed_back", extra={"error": err.message})
+
     async def pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.stop.wait(), seconds)
 
 
+async def _ended(tasks: "Sequence[asyncio.Future[Any]]") -> None:
+    """Cancel what still runs and wait for its end; again where a cancellation got lost."""
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=_CANCEL_AGAIN_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def raise_if_cancelled() -> None:
+    """Cancel the current task if it was cancelled in a moment when the client library ate that.
+
+    redis-py probes pooled connections under a timeout of zero; a cancellation that arrives just
+    then is taken for that timeout (seen with redis-py 8.1 on Python 3.11). For endless loops.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 def _delivery(entry: Any, deliveries: int = 1) -> Delivery:
     entry_id, fields = entry
-    decoded = {name.decode(): value.decode() for name, value in fields.items()}
+    # Bytes that are no UTF-8 must not stop the reader: whoever reads the message refuses it.
+    decoded = {_text(name): _text(value) for name, value in fields.items()}
     return Delivery(entry_id.decode(), decoded, deliveries)
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")

@@ -10,6 +10,7 @@ from vncore.connection import translated
 from vncore.keys import WORKERS, Keys
 from vncore.messages import TaskDispatch, TaskUpdate
 from vncore.scripts import Scripts, flattened
+from vncore.streams import acknowledge
 
 IN_FLIGHT_TTL_SECONDS = 604_800
 """Safety net: task keys of a request that never ends are gone after a week."""
@@ -80,8 +81,4 @@ class TaskStore:
 
     async def discard(self, entry_id: str) -> None:
         """Take an entry off the queue whose request is over or that cannot be read."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.xack(self._keys.dispatch, WORKERS, entry_id)
-            pipe.xdel(self._keys.dispatch, entry_id)
-            with translated("discard task"):
-                await pipe.execute()
+        await acknowledge(self._redis, self._keys.dispatch, WORKERS, [entry_id])

@@ -203,3 +203,75 @@ async def test_the_loop_goes_on_when_the_server_lost_its_data(
         await connections.commands.flushall()
         await connections.commands.xadd(stream, {"n": "2"})
         await until(second)
+
+
+async def test_what_a_cancelled_loop_had_begun_goes_to_another_at_once_and_uncounted(
+    connections: Connections, stream: str
+):
+    started, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def handle(delivery: Delivery) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    await connections.commands.xadd(stream, {"n": "1"})
+    consumer = Consumer(connections, stream, WORKERS, "one", idle_ms=60_000)
+    loop = asyncio.create_task(serve(consumer, handle, slots=2, stop=asyncio.Event(), log=LOG))
+    await asyncio.wait_for(started.wait(), 10)
+    loop.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loop
+    assert cancelled.is_set()
+    [taken] = await Consumer(connections, stream, WORKERS, "two", idle_ms=60_000).reclaim(5)
+    assert taken.deliveries == 1
+
+
+async def test_an_entry_that_is_no_text_does_not_stop_the_loop(
+    connections: Connections, stream: str
+):
+    got: list[str] = []
+
+    async def handle(delivery: Delivery) -> None:
+        got.append(delivery.fields["n"])
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+
+    async def both() -> bool:
+        return got == ["\ufffd", "2"]
+
+    await connections.commands.xadd(stream, {"n": b"\xff"})
+    await connections.commands.xadd(stream, {"n": "2"})
+    async with serving(connections, stream, handle, slots=1):
+        await until(both)
+
+
+async def test_taking_over_leaves_no_more_than_the_slots(connections: Connections, stream: str):
+    running, most = 0, 0
+    go = asyncio.Event()
+
+    async def handle(delivery: Delivery) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await go.wait()
+        running -= 1
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+
+    async def full() -> bool:
+        return running == 2
+
+    async def all_acknowledged() -> bool:
+        return (await connections.commands.xpending(stream, WORKERS))["pending"] == 0
+
+    dead = Consumer(connections, stream, WORKERS, "dead", idle_ms=SHORT_MS)
+    await dead.join()
+    for n in range(8):
+        await connections.commands.xadd(stream, {"n": str(n)})
+    assert len(await dead.read(4)) == 4
+    async with serving(connections, stream, handle):
+        await until(full)
+        go.set()
+        await until(all_acknowledged)
+    assert most == 2

@@ -1,0 +1,150 @@
+"""A document that came in whole is checked, then submitted in one atomic step.
+
+Called by `routes`; everything that can be refused is refused here, before anything is queued.
+"""
+
+import asyncio
+import ctypes
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from lxml import etree
+
+from vncore import xml
+from vncore.errors import Place, UnprocessableDocument
+from vncore.ids import RequestId
+from vncore.messages import Trace
+from vncore.requests import RequestStore, Submission
+
+MAX_NAME_CHARACTERS = 256
+"""The longest name of a group or valuation: it goes into messages, logs and environments."""
+
+_LARGE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedDocument:
+    """A document that is a valuation request."""
+
+    body: bytes  # as sent, in its own encoding
+    group_count: int
+
+
+class Submitter:
+    """Checks documents in threads, few large ones at once, and submits them."""
+
+    def __init__(
+        self,
+        store: RequestStore,
+        limits: xml.XmlLimits,
+        *,
+        large_at_once: int,
+        clock: Callable[[], int],
+    ) -> None:
+        """`clock` gives the time in epoch milliseconds."""
+        self._store = store
+        self._limits = limits
+        self._large = asyncio.Semaphore(large_at_once)
+        self._clock = clock
+
+    async def check(self, body: bytes) -> CheckedDocument:
+        """Refuse what is no valuation request; see `check_document`."""
+        is_large = len(body) > _LARGE_BYTES
+        async with self._large if is_large else nullcontext():
+            return await asyncio.to_thread(_check, body, self._limits, trim=is_large)
+
+    async def submit(
+        self, request_id: RequestId, document: CheckedDocument, trace: Trace, content_type: str
+    ) -> None:
+        """Make the request exist; raises StoreUnavailable."""
+        await self._store.submit(
+            Submission(
+                request_id=request_id,
+                document=document.body,
+                group_count=document.group_count,
+                received_at_ms=self._clock(),
+                trace=trace,
+                metadata={
+                    "contentType": content_type[:200],
+                    "documentBytes": len(document.body),
+                    "correlationId": trace.correlation_id,
+                    "traceparent": trace.traceparent,
+                },
+            )
+        )
+
+
+def check_document(body: bytes, limits: xml.XmlLimits) -> CheckedDocument:
+    """Parse a document and check that it is a valuation request (VNML D1).
+
+    Raises MalformedDocument as `xml.parse` does, and UnprocessableDocument (``NO_PROJECT``,
+    ``NO_GROUP``, ``NAME_TOO_LONG``).
+    """
+    root = xml.parse(body, limits=limits)
+    if root.tag != "vnml":
+        raise UnprocessableDocument(
+            "NO_PROJECT",
+            f"the root element is {_shown(root.tag)}, not vnml without a namespace",
+            rule="D1",
+            place=_place(root),
+        )
+    projects = root.findall("project")
+    if len(projects) != 1:
+        raise UnprocessableDocument(
+            "NO_PROJECT",
+            f"vnml has {len(projects)} project elements instead of one",
+            rule="D1",
+            place=_place(projects[1] if projects else root),
+        )
+    groups = projects[0].findall("group")
+    if not groups:
+        raise UnprocessableDocument(
+            "NO_GROUP", "the project has no group", rule="D1", place=_place(projects[0])
+        )
+    _refuse_long_names(root)
+    return CheckedDocument(body, len(groups))
+
+
+_TOO_LONG_NAMES = (
+    f"/vnml/project/group[string-length(@name) > {MAX_NAME_CHARACTERS}]"
+    f" | /vnml/project/group/valuation[string-length(@name) > {MAX_NAME_CHARACTERS}]"
+)
+
+
+def _refuse_long_names(root: etree._Element) -> None:
+    found: Any = etree.XPath(_TOO_LONG_NAMES)(root)
+    if found:
+        raise UnprocessableDocument(
+            "NAME_TOO_LONG",
+            f"the name of a {found[0].tag} has {len(found[0].get('name'))} characters;"
+            f" the limit is {MAX_NAME_CHARACTERS}",
+            place=_place(found[0]),
+        )
+
+
+def _place(element: etree._Element) -> Place:
+    line: Any = element.sourceline
+    return Place(line=line)
+
+
+def _shown(tag: str) -> str:
+    return tag if len(tag) <= 100 else f"{tag[:100]}…"
+
+
+def _check(body: bytes, limits: xml.XmlLimits, *, trim: bool) -> CheckedDocument:
+    try:
+        return check_document(body, limits)
+    finally:
+        if trim:
+            _give_memory_back()
+
+
+def _give_memory_back() -> None:
+    """Return to the system what a large tree took; glibc would keep it for this thread."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # not in every C library
+        if trim is not None:
+            trim(0)

@@ -1,0 +1,143 @@
+"""The door on a real server, and an orchestrator that tests move by hand."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from vnapi.app import build_app
+from vnapi.lifecycle import LifecycleReader
+from vnapi.readiness import Readiness
+from vnapi.routes import Door
+from vnapi.submit import Submitter
+from vncore.connection import Connections
+from vncore.held import HeldRequest, begin
+from vncore.ids import RequestId
+from vncore.keys import ORCHESTRATORS, WORKERS, Keys
+from vncore.logs import logger
+from vncore.messages import IngestEntry
+from vncore.requests import RequestStore
+from vncore.streams import Delivery, ensure_group, read_group
+from vncore.xml import DEFAULT_LIMITS
+
+RESPONSE = b"<vnml><project/></vnml>"
+TTL_SECONDS = 60
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Orchestrator:
+    """Takes requests off the ingest stream and ends them as a test says."""
+
+    def __init__(self, connections: Connections, keys: Keys) -> None:
+        self.connections = connections
+        self.keys = keys
+
+    async def deliveries(self) -> list[Delivery]:
+        redis = self.connections.commands
+        await ensure_group(redis, self.keys.ingest, ORCHESTRATORS)
+        return await read_group(
+            redis, self.keys.ingest, ORCHESTRATORS, "test", count=None, block_ms=None
+        )
+
+    async def take(self, count: int = 1, within: float = 10.0) -> dict[RequestId, HeldRequest]:
+        """Begin as many requests as are wanted, as soon as they are there."""
+        held: dict[RequestId, HeldRequest] = {}
+        async with asyncio.timeout(within):
+            while len(held) < count:
+                for delivery in await self.deliveries():
+                    entry = IngestEntry.from_fields(delivery.fields)
+                    request = await begin(
+                        self.connections, self.keys, entry, delivery.entry_id, now_ms
+                    )
+                    assert request is not None
+                    held[entry.request_id] = request
+                await asyncio.sleep(0.005)
+        return held
+
+    async def take_one(self) -> HeldRequest:
+        (held,) = (await self.take()).values()
+        return held
+
+    async def succeed_one(self, response: bytes = RESPONSE) -> HeldRequest:
+        held = await self.take_one()
+        await held.succeed(response, [0], TTL_SECONDS)
+        return held
+
+
+@pytest.fixture
+def store(connections: Connections, keys: Keys) -> RequestStore:
+    return RequestStore(connections.commands, keys)
+
+
+@pytest.fixture
+def reader(connections: Connections, keys: Keys, store: RequestStore) -> LifecycleReader:
+    return LifecycleReader(connections, keys, store, block_ms=200, log=logger("vnapi-test"))
+
+
+@pytest.fixture
+def door(
+    connections: Connections, keys: Keys, store: RequestStore, reader: LifecycleReader
+) -> Door:
+    submitter = Submitter(store, DEFAULT_LIMITS, large_at_once=2, clock=now_ms)
+    readiness = Readiness(
+        connections.commands, keys, store, reader, fresh_ms=5_000, workers_expected=True
+    )
+    return Door(
+        store=store,
+        submitter=submitter,
+        reader=reader,
+        readiness=readiness,
+        payload_max_bytes=DEFAULT_LIMITS.max_bytes,
+        body_timeout_ms=5_000,
+        sync_wait_timeout_ms=10_000,
+    )
+
+
+@pytest.fixture
+async def reading(reader: LifecycleReader) -> AsyncIterator[LifecycleReader]:
+    task = asyncio.create_task(reader.run())
+    await until(lambda: reader.connected)
+    yield reader
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@pytest.fixture
+async def client(door: Door, reading: LifecycleReader) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(build_app(door, logger("vnapi-test")))
+    headers = {"Content-Type": "application/xml"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://vn", headers=headers
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def orchestrator(connections: Connections, keys: Keys) -> Orchestrator:
+    return Orchestrator(connections, keys)
+
+
+@pytest.fixture
+def consumers(connections: Connections, keys: Keys) -> Callable[[], Awaitable[None]]:
+    """Let one orchestrator and one worker be seen."""
+
+    async def appear() -> None:
+        redis = connections.commands
+        for stream, group in ((keys.ingest, ORCHESTRATORS), (keys.dispatch, WORKERS)):
+            await ensure_group(redis, stream, group)
+            await read_group(redis, stream, group, "someone", count=1, block_ms=None)
+
+    return appear
+
+
+async def until(holds: Callable[[], bool], within: float = 10.0) -> None:
+    async with asyncio.timeout(within):
+        while not holds():
+            await asyncio.sleep(0.005)
