@@ -1,0 +1,34 @@
+"""The default valuation engine: one task document in, the same document with its analytics out.
+
+It speaks the vocabulary of ``docs/PRICING.md`` and prices with QuantLib. ``python -m vnas.engine``
+values the document on standard input; `value` does the same for a caller in this process. It knows
+nothing of Redis, requests or references: those are resolved before it runs.
+
+    task.py        one task from bytes to bytes: the table of contents
+    fields.py      elements -> checked values, faults told in document order
+    values.py      numbers, dates, tenors          names.py      day counts, calendars, ...
+    market.py      what a valuation finds in its market; its parts:
+                   curves.py curve_elements.py bootstrap.py indices.py volatility.py underlyings.py
+    model.py  calculator.py  position.py           the parts of a task that are not the market
+    kinds/         one file per instrument kind; what several share stands beside it:
+                   bond_terms.py coupons.py yields.py bonds.py, loan_terms.py amortisation.py,
+                   option_terms.py option_values.py spot_options.py
+    outputs.py     results -> analytics            bumps.py      sensitivities by revaluation
+"""
+
+from vnas.engine.errors import EngineError
+
+__all__ = ["EngineError", "value"]
+
+
+def value(document: bytes) -> bytes:
+    """Value one task document and give the result document.
+
+    May be called any number of times in one process, one call at a time: everything global in
+    QuantLib is set at the start of each call, so that the answer depends on the document alone.
+
+    Raises EngineError when the document cannot be valued; a caller that goes on is left clean.
+    """
+    from vnas.engine.task import value_document  # loads QuantLib: a fifth of a second, once
+
+    return value_document(document)

@@ -1,0 +1,221 @@
+"""What a valuation finds in its market: curves, rates, indices, spots, exchange rates.
+
+Read on demand: a task pays for what it uses, and a fault in data that it does not use is not its
+fault. `shifted` gives the same market with all curves and rates moved in parallel, `on` the market
+of another evaluation date. The kinds and `bumps` call it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import QuantLib as ql
+from lxml import etree
+
+from vnas.engine import bootstrap, curve_elements, curves, indices, names, values
+from vnas.engine.curves import Curve, RawCurve
+from vnas.engine.errors import EngineError, quoted
+from vnas.engine.fields import Faults, Fields
+from vnas.engine.indices import Index
+from vnas.engine.values import Date, Leaf, attribute_of, leaf_of, path_of
+
+DEFAULT_CURRENCY = "USD"
+
+
+class Market:
+    """The ``market`` element of a task, or none at all, seen from an evaluation date."""
+
+    def __init__(
+        self,
+        element: etree._Element | None,
+        path: str,
+        evaluation: Date,
+        faults: Faults,
+        *,
+        shift: float = 0.0,
+        raw: dict[str, RawCurve] | None = None,
+    ) -> None:
+        self.element = element
+        self.path = path
+        self.evaluation = evaluation
+        self.faults = faults  # for warnings only
+        self.shift = shift  # of every continuous zero rate
+        self._raw = {} if raw is None else raw  # by path; the same in shifted markets
+        self._curves: dict[tuple[str, float, float], Curve] = {}
+        self._indices: dict[str, Index] = {}
+        self._currency: str | None = None
+        self._solving: list[str] = []
+
+    def shifted(self, shift: float) -> "Market":
+        """Give this market with all curves and rates moved; spreads and volatilities stay."""
+        moved = Market(
+            self.element,
+            self.path,
+            self.evaluation,
+            self.faults,
+            shift=self.shift + shift,
+            raw=self._raw,
+        )
+        moved._indices = self._indices
+        return moved
+
+    def on(self, date: Date) -> "Market":
+        """Give this market as it is read on another evaluation date."""
+        return Market(self.element, self.path, date, self.faults, shift=self.shift)
+
+    @contextmanager
+    def evaluated_on(self, date: Date) -> Iterator[None]:
+        """Let QuantLib's evaluation date be `date` for a while."""
+        settings = ql.Settings.instance()
+        before = settings.evaluationDate
+        settings.evaluationDate = date
+        try:
+            yield
+        finally:
+            settings.evaluationDate = before
+
+    @property
+    def currency(self) -> str:
+        """The market's currency, for everything that does not name one."""
+        if self._currency is None:
+            self._currency = DEFAULT_CURRENCY
+            if self.element is not None:
+                fields = Fields(self.element, self.faults)
+                faults = Faults()
+                self._currency = Fields(self.element, faults).get(
+                    "currency", names.currency, DEFAULT_CURRENCY
+                )
+                faults.raise_first()
+                fields.known_currency(self._currency)
+        return self._currency
+
+    def find(self, tag: str, name: str) -> etree._Element | None:
+        """Find the child with this tag and ``name`` attribute, compared exactly."""
+        if self.element is None:
+            return None
+        found = self.element.iterchildren(tag)
+        return next((child for child in found if (child.get("name") or "").strip() == name), None)
+
+    def all(self, tag: str) -> list[etree._Element]:
+        """Give the market's children with a tag."""
+        return [] if self.element is None else list(self.element.iterchildren(tag))
+
+    # --- curves ----------------------------------------------------------------------------------
+
+    def curve(self, name: Leaf, spread: float = 0.0, *, shifts: bool = True) -> Curve:
+        """Find a curve by name; VNP-206 at the name. `shifts=False` keeps it out of `shifted`."""
+        element = self.find("curve", name.text)
+        if element is None:
+            raise name.error("VNP-206", f"the market has no curve {quoted(name.text)}")
+        return self._curve(element, spread, shifts=shifts)
+
+    def discounting(
+        self, currency: str, named: Leaf | None = None, spread: float = 0.0, *, where: str = ""
+    ) -> Curve:
+        """Choose the discount curve of a currency.
+
+        In order: the curve that the instrument names, the market's ``discountCurve`` of the
+        currency, its first ``curve`` of the currency, its ``rate`` of the currency; else VNP-206.
+        """
+        if named is not None:
+            return self.curve(named, spread)
+        for element in self.all("discountCurve"):
+            leaf = leaf_of(element)
+            if leaf is not None and self._currency_of(element) == currency:
+                return self.curve(leaf, spread)
+        for tag in ("curve", "rate"):
+            for element in self.all(tag):
+                if self._currency_of(element) == currency and (
+                    tag == "curve" or leaf_of(element) is not None
+                ):
+                    return self._curve(element, spread)
+        sentence = f"the market has no curve and no rate for {quoted(currency)}"
+        raise EngineError("VNP-206", where or self.path, sentence)
+
+    def _currency_of(self, element: etree._Element) -> str:
+        leaf = attribute_of(element, "currency")
+        return self.currency if leaf is None else names.currency(leaf)
+
+    def _curve(self, element: etree._Element, spread: float, *, shifts: bool = True) -> Curve:
+        path = path_of(element)
+        shift = self.shift if shifts else 0.0
+        key = (path, spread, shift)
+        if key not in self._curves:
+            raw = self._read(element, path)
+            structure = curves.spreaded(raw.structure, raw.spread + spread + shift)
+            self._curves[key] = Curve(structure, self.evaluation)
+        return self._curves[key]
+
+    def _read(self, element: etree._Element, path: str) -> RawCurve:
+        if path in self._raw:
+            return self._raw[path]
+        if path in self._solving:
+            raise EngineError("VNP-205", path, "the curve is discounted by itself")
+        if element.tag == "rate":
+            day_count = curves.DEFAULT_DAY_COUNT
+            structure = curve_elements.flat_rate(element, self.evaluation, day_count, Faults())
+            raw = RawCurve(structure)
+        else:
+            self._check_name(element)
+            self._solving.append(path)
+            try:
+                raw = curve_elements.read(element, self.evaluation, bootstrap.solver(self))
+            finally:
+                self._solving.pop()
+        self._raw[path] = raw
+        return raw
+
+    def _check_name(self, element: etree._Element) -> None:
+        name = attribute_of(element, "name")
+        if name is None:
+            path = f"{path_of(element)}/@name"
+            raise EngineError("VNP-201", path, "a curve needs a name")
+        if self.find("curve", name.text) is not element:
+            sentence = f"the market has another curve {quoted(name.text)}"
+            raise name.error("VNP-205", sentence)
+
+    # --- indices ---------------------------------------------------------------------------------
+
+    def index(self, leaf: Leaf) -> Index:
+        """Find an index and load its fixings; VNP-206 when there is none of this name."""
+        if leaf.text not in self._indices:
+            index = indices.read(leaf, self.find("index", leaf.text), self.currency)
+            self._load(index)
+            self._indices[leaf.text] = index
+        return self._indices[leaf.text]
+
+    def load_fixings(self, name: str) -> None:
+        """Load the fixings of an index that a QuantLib object refers to by itself."""
+        element = self.find("index", name)
+        if element is not None:
+            self.index(Leaf(name, element))
+
+    def _load(self, index: Index) -> None:
+        for date in indices.load_fixings(index, self.evaluation):
+            sentence = f"the fixing of {index.name} on {date.ISO()} is on a holiday"
+            self.faults.warn("VNP-105", sentence)
+
+    def forecasting(self, index: Index, where: Leaf) -> Curve:
+        """Choose the curve that an index is forecast on: its own, else its currency's."""
+        if index.curve is not None:
+            return self.curve(index.curve)
+        return self.discounting(index.currency, where=where.path)
+
+    # --- exchange rates --------------------------------------------------------------------------
+
+    def exchange(self, source: str, target: str) -> float | None:
+        """Give the price of one unit of `source` in `target` from one pair; None without it."""
+        if source == target:
+            return 1.0
+        for pair, inverted in ((source + target, False), (target + source, True)):
+            for element in self.all("fx"):
+                if (element.get("pair") or "").strip() == pair:
+                    spot = self.spot(Fields(element, Faults()))
+                    return 1.0 / spot if inverted else spot
+        return None
+
+    @staticmethod
+    def spot(fields: Fields) -> float:
+        """Read the required ``spot`` of an underlying or a pair."""
+        spot = fields.need("spot", values.positive, 1.0)
+        fields.faults.raise_first()
+        return spot

@@ -1,0 +1,227 @@
+"""The edge of vnas: reads settings, builds the parts, runs the worker or one task.
+
+    vnas                            work until SIGTERM
+    vnas value TASKFILE|-           one task document through the script, without any server
+    vnas config [--json]            the settings in force
+
+Exit status: 0; 78 when a setting is wrong; of ``value`` also 65 (the document is at fault) and 1.
+"""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from vnas import desk
+from vnas.hardening import become_subreaper, hide_from_scripts
+from vnas.limits import find_prlimit
+from vnas.script import ScriptRunner
+from vnas.scriptfile import ScriptFile
+from vnas.settings import WorkerSettings
+from vnas.strays import StrayChildren
+from vnas.work import Worker
+from vncore.connection import Connections
+from vncore.errors import AttemptFailed, Misconfigured, VnError
+from vncore.failures import Failure
+from vncore.keys import WORKERS, Keys
+from vncore.logs import logger
+from vncore.settings import effective, load
+from vncore.streams import Consumer, consumer_name, serve
+from vncore.tasks import TaskStore
+
+EX_CONFIG = 78
+EX_FAILED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load(WorkerSettings)
+        if options.command == "config":
+            return _show(settings, as_json=options.json)
+        if options.command == "value":
+            return _value(_with_options(settings, options), options.taskfile)
+        asyncio.run(work_until_stopped(settings))
+    except Misconfigured as err:
+        sys.stderr.write(f"vnas: {err.message}\n")
+        return EX_CONFIG
+    return 0
+
+
+async def work_until_stopped(settings: WorkerSettings) -> None:
+    """Serve the dispatch stream until SIGTERM or SIGINT.
+
+    The first signal drains: nothing more is taken, running scripts may end within the grace
+    period, what is left is killed and stays pending for another worker. A second signal ends the
+    grace period. Raises Misconfigured before anything is read.
+    """
+    log = logger("vnas", level=settings.log_level)
+    hidden = hide_from_scripts()
+    script = ScriptFile(settings.vnas_script)
+    runner = _runner(settings, script)
+    if missing := _missing_protection(hidden=hidden, adopting=runner.sweeps):
+        log.warning("protection_missing", extra={"missing": missing})
+    keys = Keys(settings.redis_key_prefix)
+    async with Connections(
+        settings.redis_url.get_secret_value(), block_ms=settings.default_block_ms
+    ) as connections:
+        consumer = Consumer(
+            connections,
+            keys.dispatch,
+            WORKERS,
+            consumer_name("vnas"),
+            idle_ms=settings.task_wait_timeout_ms,
+        )
+        worker = Worker(
+            TaskStore(connections.commands, keys),
+            runner,
+            script,
+            worker_id=consumer.name,
+            max_deliveries=settings.max_task_retries,
+            output_bytes=settings.vnas_output_max_bytes,
+            clock=_epoch_ms,
+        )
+        stop = asyncio.Event()
+        serving = asyncio.ensure_future(
+            serve(consumer, worker.handle, slots=settings.vnas_slots, stop=stop, log=log)
+        )
+        log.info(
+            "worker_started",
+            extra={
+                "worker_id": consumer.name,
+                "slots": settings.vnas_slots,
+                "script": str(script.path),
+                "digest": script.digest(),
+            },
+        )
+        await _until_stopped(serving, stop, runner, drain_ms=settings.vnas_drain_ms)
+    log.info("worker_stopped", extra={"worker_id": consumer.name})
+
+
+async def _until_stopped(
+    serving: "asyncio.Future[None]", stop: asyncio.Event, runner: ScriptRunner, *, drain_ms: int
+) -> None:
+    """Wait for the end of `serving`; the first signal drains it, the second cancels it."""
+    log = logger("vnas")
+    loop = asyncio.get_running_loop()
+
+    def end_now() -> None:
+        log.warning("scripts_stopped", extra={"count": runner.running})
+        serving.cancel()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            end_now()
+            return
+        log.info("worker_draining", extra={"running": runner.running})
+        stop.set()
+        loop.call_later(drain_ms / 1000, end_now)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    with suppress(asyncio.CancelledError):
+        await serving
+
+
+def _runner(settings: WorkerSettings, script: ScriptFile) -> ScriptRunner:
+    return ScriptRunner(
+        script.path,
+        settings.limits(),
+        prlimit=find_prlimit(),
+        strays=StrayChildren() if become_subreaper() else None,
+        directories=settings.vnas_task_directory,
+    )
+
+
+def _missing_protection(*, hidden: bool, adopting: bool) -> list[str]:
+    """Say which guards of SAFETY this system or user does not allow."""
+    guards = {
+        "no prlimit here: memory, processor time and files of scripts are not limited": (
+            find_prlimit() is not None
+        ),
+        "no subreaper here: processes that leave a script's group are not ended": adopting,
+        "root, or no prctl here: scripts can read the worker's environment": hidden,
+    }
+    return [lack for lack, there in guards.items() if not there]
+
+
+def _value(settings: WorkerSettings, taskfile: str) -> int:
+    logger("vnas", level=settings.log_level)
+    try:
+        task_xml = sys.stdin.buffer.read() if taskfile == "-" else Path(taskfile).read_bytes()
+    except OSError as err:
+        sys.stderr.write(f"vnas: {taskfile}: {err.strerror}\n")
+        return EX_FAILED
+    hide_from_scripts()
+    script = ScriptFile(settings.vnas_script)
+    try:
+        result = asyncio.run(_value_or_stop(task_xml, settings, script))
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
+    except VnError as err:
+        if isinstance(err, AttemptFailed):
+            sys.stderr.write(err.stderr_tail)
+        sys.stderr.write(f"{Failure.of(err, attempts=1).to_json()}\n")
+        return desk.exit_status_of(err)
+    sys.stdout.buffer.write(result + b"\n")
+    return 0
+
+
+async def _value_or_stop(task_xml: bytes, settings: WorkerSettings, script: ScriptFile) -> bytes:
+    """Value one task; SIGTERM kills its script and clears away, then raises CancelledError."""
+    valuing = asyncio.ensure_future(
+        desk.value(
+            task_xml,
+            _runner(settings, script),
+            script_digest=script.digest(),
+            output_bytes=settings.vnas_output_max_bytes,
+        )
+    )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, valuing.cancel)
+    return await valuing
+
+
+def _show(settings: WorkerSettings, *, as_json: bool) -> int:
+    rows = effective(settings)
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+        return 0
+    for row in rows:
+        sys.stdout.write(f"{row.name}={row.value}{'' if row.default else '   (set)'}\n")
+    return 0
+
+
+def _with_options(settings: WorkerSettings, options: argparse.Namespace) -> WorkerSettings:
+    given = {"vnas_script": options.script, "vnas_script_timeout_ms": options.timeout}
+    return settings.model_copy(
+        update={name: value for name, value in given.items() if value is not None}
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vnas", description="VN's task worker.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    value = commands.add_parser("value", help="run one task document through the script")
+    value.add_argument("taskfile", metavar="TASKFILE", help="a task document, or - for stdin")
+    value.add_argument("--script", type=Path, help="the script (default: VNAS_SCRIPT)")
+    value.add_argument("--timeout", type=_positive, metavar="MS", help="limit in milliseconds")
+    config = commands.add_parser("config", help="show the settings in force")
+    config.add_argument("--json", action="store_true", help="as JSON")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("a positive number of milliseconds")
+    return int(text)
+
+
+def _epoch_ms() -> int:
+    return time.time_ns() // 1_000_000
