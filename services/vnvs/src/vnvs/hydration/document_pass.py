@@ -1,0 +1,206 @@
+"""The document pass (VNML T1): variables, `href` everywhere, then paths outside valuations.
+
+Once per request, before the first group. Works on a tree of its own, parsed from the request.
+"""
+
+from collections.abc import Callable
+
+from vncore import xml
+from vncore.errors import HydrationFailed, Place
+from vnvs.hydration.budget import deeper_than, nodes_in
+from vnvs.hydration.directives import HREF, SELECT, USE, Role, has_directive
+from vnvs.hydration.elements import Hydrator
+from vnvs.hydration.faults import Faults
+from vnvs.hydration.hrefs import StaticHrefs
+from vnvs.hydration.library import Library
+from vnvs.hydration.merge import TextRule, merge
+from vnvs.hydration.nesting import room_for_nesting
+from vnvs.hydration.nodes import Element, line_of
+from vnvs.hydration.outline import groups_of, parse_stored, project_of
+from vnvs.hydration.pending import Blocked, PendingTree
+from vnvs.hydration.scope import Places, Scope
+from vnvs.hydration.shapes import Context, Fetch, GroupOutline, HydratedDocument
+from vnvs.hydration.trace import compact
+from vnvs.hydration.variables import Expander, declared
+
+
+@room_for_nesting()
+def hydrate_document(document: bytes, fetch: Fetch, context: Context) -> HydratedDocument:
+    """Hydrate a request before its first group.
+
+    Raises HydrationFailed with rule and place; MalformedDocument for bytes that are no XML.
+    """
+    return DocumentPass(parse_stored(document, context.limits), fetch, context).run()
+
+
+class DocumentPass:
+    """The pass over one parsed request, which it changes; in a check it keeps faults."""
+
+    def __init__(
+        self,
+        root: Element,
+        fetch: Fetch,
+        context: Context,
+        *,
+        faults: Faults | None = None,
+    ) -> None:
+        self._root, self._limits, self._faults = root, context.limits, faults
+        project_of(root)
+        variables = declared(root, self._limits)
+        self._expander = Expander(variables, self._limits)
+        self._library = Library(fetch, variables, self._limits)
+        self._tree = PendingTree(root, self._limits)
+        self._hydrator = Hydrator(
+            Places(self._tree, self._library, line_of), context, faults=faults
+        )
+        self._tree.hydrate = lambda unit: self._hydrator.hydrate(unit, Scope())
+        self._tree.settled = self._hydrator.settled
+        self._tree.cycle = self._cycle
+        self._tree.attempt = self._attempt
+        self._hrefs = StaticHrefs(self._hydrator)
+
+    def run(self) -> HydratedDocument:
+        """Hydrate and write the document."""
+        self._expander.expand_tree(self._root)
+        if self._expander.uses:
+            self._hydrator.trace.add("V1", "/", variables=self._expander.uses)
+        self._hrefs.merge_all(self._root)
+        self._look_again()
+        self._hydrate_frames()
+        for unit in self._tree.units():
+            if self._tree.is_pending(unit):
+                self._tree.hydrate_unit(unit)
+        groups = self._outlines()
+        return HydratedDocument(
+            xml=self._written(),
+            groups=groups,
+            sources=tuple(self._library.sources),
+            trace=compact({"pass": "document", "values": self._hydrator.trace.entries}),
+        )
+
+    def _look_again(self) -> None:
+        self._tree.look_again(self._hydrator.under)
+
+    def _cycle(self, target: Element) -> HydrationFailed:
+        return self._hydrator.places.cycle(self._hydrator.stack, target)
+
+    def _attempt(self, action: Callable[[], None]) -> bool:
+        """Do what may fail without consequences: a unit ahead of its turn."""
+        faults, self._hydrator.faults = self._hydrator.faults, None
+        mark = len(self._hydrator.trace.entries)
+        try:
+            action()
+        except (HydrationFailed, Blocked):
+            self._hydrator.trace.since(mark)
+            return False
+        finally:
+            self._hydrator.faults = faults
+        return True
+
+    # --- root, project and groups themselves -----------------------------------------------------
+
+    def _hydrate_frames(self) -> None:
+        """Hydrate the attributes of root, project and groups, and what they select."""
+        self._frame(self._root, Role.ROOT)
+        project = project_of(self._root)
+        self._frame(project, Role.PROJECT)
+        busy: list[Element] = []
+        for number in range(len(groups_of(project_of(self._root)))):
+            self._frame(groups_of(project_of(self._root))[number], Role.GROUP, busy)
+
+    def _frame(self, frame: Element, role: Role, busy: list[Element] | None = None) -> None:
+        if not has_directive(frame):
+            return
+        try:
+            self._hydrate_frame(frame, role, busy or [])
+        except HydrationFailed as err:
+            if self._faults is None:
+                raise
+            self._faults.add(err)
+            for name in (HREF, SELECT, USE):
+                frame.attrib.pop(name, "")
+
+    def _hydrate_frame(self, frame: Element, role: Role, busy: list[Element]) -> None:
+        """Expand and merge, but leave what is inside to its own turn."""
+        hydrator, scope = self._hydrator, Scope()
+        attributes = hydrator.expanded_attributes(frame, scope)
+        for name, value in attributes.items():
+            frame.set(name, value)
+        if USE in attributes:
+            raise hydrator.places.placed(
+                HydrationFailed(
+                    "USE_MISPLACED", "only a valuation of a group may have a use", rule="U1"
+                ),
+                frame,
+                scope,
+                expression=attributes[USE],
+            )
+        if HREF in attributes:
+            self._hrefs.merge_one(frame, role)
+            self._look_again()
+        select = frame.get(SELECT)
+        if select is None:
+            return
+        del frame.attrib[SELECT]
+        hydrator.stack.append(frame)
+        try:
+            chosen = hydrator.chosen(frame, scope, select)
+            if isinstance(chosen.node, Element):
+                self._frame_first(chosen.node, [*busy, frame])
+                hydrator.trace_selection("S4", frame, chosen)
+                merged = merge(
+                    self._hrefs.copy(frame),
+                    chosen.node,
+                    TextRule.OTHER_FIRST,
+                    copy=self._hrefs.copy,
+                )
+            else:
+                merged = hydrator.with_text(frame, scope, self._hrefs.copy(frame), chosen)
+        finally:
+            hydrator.stack.pop()
+        hydrator.put_in_place(frame, merged)
+        self._look_again()
+
+    def _frame_first(self, selected: Element, busy: list[Element]) -> None:
+        """Hydrate a group before another one takes it over (T3)."""
+        if selected not in self._tree.groups or not has_directive(selected):
+            return
+        if any(selected is other for other in busy):
+            raise self._cycle(selected)
+        self._frame(selected, Role.GROUP, busy)
+
+    # --- what comes out --------------------------------------------------------------------------
+
+    def _outlines(self) -> tuple[GroupOutline, ...]:
+        outlines = []
+        for index, group in enumerate(groups_of(project_of(self._root))):
+            name = group.get("name") or ""
+            if len(name) > self._limits.max_name:
+                raise self._too_much(
+                    "HYDRATION_NAME_TOO_LONG",
+                    f"the name of group {index} has more than {self._limits.max_name} characters",
+                    Place(group_index=index, element=self._tree.paths.path(group)),
+                )
+            outlines.append(GroupOutline(index, name))
+        return tuple(outlines)
+
+    def _written(self) -> bytes:
+        limits = self._limits
+        if deeper_than(limits.max_depth, self._root):
+            raise self._too_much(
+                "HYDRATION_TOO_DEEP", f"the document has more than {limits.max_depth} levels"
+            )
+        if nodes_in(self._root) > limits.max_nodes:
+            raise self._too_much(
+                "HYDRATION_TOO_LARGE", f"the document has more than {limits.max_nodes} nodes"
+            )
+        written = xml.serialise(self._root)
+        if len(written) > limits.max_bytes:
+            raise self._too_much(
+                "HYDRATION_TOO_LARGE", f"the document has more than {limits.max_bytes} bytes"
+            )
+        return written
+
+    @staticmethod
+    def _too_much(code: str, message: str, place: Place | None = None) -> HydrationFailed:
+        return HydrationFailed(code, f"hydrated, {message}", rule="T4", place=place)

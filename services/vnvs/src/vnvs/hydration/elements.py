@@ -1,0 +1,375 @@
+"""Hydrate one element: its directives in the order of VNML T2, what is in it first (M5).
+
+    placeholders, children, `href`, `select`   ->   a new element; the source is left alone
+
+Used by both passes; the group pass gives a context (the linked instrument), the document pass none.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from vncore.errors import HydrationFailed
+from vnvs.hydration.budget import Budget
+from vnvs.hydration.directives import HREF, SELECT, USE, Directives, is_vnml, plain_attributes
+from vnvs.hydration.evaluation import ScopedEvaluation
+from vnvs.hydration.faults import Faults
+from vnvs.hydration.library import Library, tag_path
+from vnvs.hydration.links import Evaluation
+from vnvs.hydration.merge import TextRule, merge
+from vnvs.hydration.nesting import MAX_NESTING
+from vnvs.hydration.nodes import (
+    Element,
+    attributes_of,
+    copy_of,
+    new_element,
+    root_of,
+)
+from vnvs.hydration.placeholders import START, expand_expression, expand_text
+from vnvs.hydration.references import canonical_uri
+from vnvs.hydration.scope import Places, Scope
+from vnvs.hydration.selection import Chosen, choose, text_of
+from vnvs.hydration.shapes import Context
+from vnvs.hydration.trace import Trace
+from vnvs.hydration.tree import NotYetKnown, Tree
+
+
+@dataclass(slots=True)
+class Hydrator:
+    """Hydrates elements of one pass; see `hydrate`."""
+
+    places: Places
+    context: Context
+    trace: Trace = field(default_factory=Trace)
+    faults: Faults | None = None  # a check: keep faults and go on
+    context_used: bool = False  # set when a relative path was looked at
+    under: dict[Element, list[Element]] = field(default_factory=dict)
+    """Elements that lie under another one, to be merged when both are hydrated (M5)."""
+    settled: set[Element] = field(default_factory=set)
+    """Elements of the document pass's tree that are hydrated: what they hold is data (P3)."""
+    tree: Tree = field(init=False)
+    library: Library = field(init=False)
+    budget: Budget = field(init=False)
+    _lower: dict[Element, Directives] = field(default_factory=dict)
+    stack: list[Element] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.tree, self.library = self.places.tree, self.places.library
+        self.budget = Budget(self.context.limits)
+
+    # --- the order of the rules ------------------------------------------------------------------
+
+    def hydrate(self, source: Element, scope: Scope, *, is_task: bool = False) -> Element:
+        """Give `source` without directives, as a new element without a tail.
+
+        `is_task` tells that a ``use`` on it was dealt with. In a check an element with a fault
+        comes back without its directives, and the fault is kept.
+        Raises HydrationFailed with rule and place.
+        """
+        self._enter(source, scope)
+        try:
+            return self._hydrated(source, scope, is_task=is_task)
+        except (HydrationFailed, NotYetKnown) as err:
+            if self.faults is None:
+                raise
+            if isinstance(err, HydrationFailed):
+                self.faults.add(err)
+            return self._without_directives(source, scope)
+        finally:
+            self.stack.pop()
+
+    def _hydrated(self, source: Element, scope: Scope, *, is_task: bool) -> Element:
+        attributes = self.expanded_attributes(source, scope)
+        directives = {}
+        if is_vnml(source):
+            for name in (HREF, SELECT, USE):
+                if name in attributes:
+                    directives[name] = attributes.pop(name)
+        if USE in directives and not is_task:
+            raise self.places.placed(
+                HydrationFailed(
+                    "USE_MISPLACED", "only a valuation of a group may have a use", rule="U1"
+                ),
+                source,
+                scope,
+                expression=directives[USE],
+            )
+        select = directives.get(SELECT)
+        chosen = None if select is None else self.chosen(source, scope, select)
+        if chosen is not None and chosen.is_linked and isinstance(chosen.node, Element):
+            return self._linked(source, scope, chosen)
+        local = self._local(source, scope, attributes)
+        if HREF in directives:
+            local = self._fetched(source, scope, local, directives[HREF], is_task=is_task)
+        if chosen is not None:
+            local = self._selected(source, scope, local, chosen)
+        for lower in self.under.get(source, []):
+            local = merge(local, self.resolved(lower, scope), TextRule.LOCAL_FIRST)
+        return local
+
+    def _local(self, source: Element, scope: Scope, attributes: dict[str, str]) -> Element:
+        """Copy the source with these attributes and what is in it hydrated (M5)."""
+        local = new_element(str(source.tag), attributes, source)
+        local.text = source.text
+        for child in source.iterchildren():
+            if isinstance(child.tag, str) and not self._is_clean(child, scope):
+                made = self.hydrate(child, scope)
+            else:
+                made = copy_of(child)
+            local.append(made)
+            made.tail = child.tail
+        return local
+
+    def resolved(self, element: Element, scope: Scope, *, is_task: bool = False) -> Element:
+        """Give an element that a reference leads to, hydrated if need be (T3); do not change it."""
+        if self._is_clean(element, scope):
+            return element
+        return self.hydrate(element, scope, is_task=is_task)
+
+    def _is_clean(self, element: Element, scope: Scope) -> bool:
+        if scope.document is not None:
+            return scope.document.directives.within.get(element, 0) == 0
+        if self.under:
+            root = root_of(element)
+            if root is not self.tree.root:
+                return self._directives_under(root).within.get(element, 0) == 0
+        return self.tree.is_clean(element)
+
+    def _directives_under(self, root: Element) -> Directives:
+        """Give what is left to do in an element that lies under another one."""
+        if root not in self._lower:
+            self._lower[root] = directives = Directives(root)
+            for element in self.under:
+                if root_of(element) is root:
+                    directives.add(element)
+        return self._lower[root]
+
+    # --- placeholders (P) ------------------------------------------------------------------------
+
+    def expanded_attributes(
+        self,
+        source: Element,
+        scope: Scope,
+        *,
+        only: str | None = None,
+        but: str | None = None,
+    ) -> dict[str, str]:
+        """Give all attributes, placeholders expanded (P1-P4): in `only` one, in all `but` one."""
+        attributes = attributes_of(source)
+        if not is_vnml(source):
+            return attributes
+        for name, value in plain_attributes(source):
+            if START in value and name == (only or name) and name != but:
+                attributes[name] = self._expanded(source, scope, name, value)
+        return attributes
+
+    def _expanded(self, source: Element, scope: Scope, name: str, value: str) -> str:
+        def value_of(expression: str) -> str:
+            chosen = self._chosen(source, scope, expression, "P2")
+            self.trace.add("P2", self.places.path(source), attribute=name, expression=expression)
+            if isinstance(chosen.node, str):
+                return chosen.node
+            self.tree.settle(chosen.node)
+            return text_of(self.resolved(chosen.node, self._beyond(source, scope, chosen)))
+
+        expand = expand_expression if name in {SELECT, USE} else expand_text
+        try:
+            expanded = expand(value, value_of)
+        except HydrationFailed as err:
+            raise self.places.placed(err, source, scope, expression=value) from err
+        if len(expanded.encode()) > self.context.limits.max_attribute:
+            raise self.places.placed(
+                HydrationFailed(
+                    "HYDRATION_ATTRIBUTE_TOO_LONG",
+                    f"@{name} expands to more than {self.context.limits.max_attribute} bytes",
+                    rule="P1",
+                ),
+                source,
+                scope,
+                expression=value,
+            )
+        return expanded
+
+    # --- select (S) ------------------------------------------------------------------------------
+
+    def chosen(self, source: Element, scope: Scope, expression: str) -> Chosen:
+        """Choose what an element selects; refuses circles and failed valuations."""
+        try:
+            return self._chosen(source, scope, expression, "S6")
+        except HydrationFailed as err:
+            raise self.places.placed(err, source, scope, expression=expression) from err
+
+    def _chosen(self, source: Element, scope: Scope, expression: str, rule: str) -> Chosen:
+        try:
+            chosen = choose(expression, self.evaluation(scope), rule=rule)
+        except HydrationFailed as err:
+            failed = None
+            if err.code == "SELECT_NOTHING":
+                failed = self.tree.failed_on_the_way(expression.strip())
+            if failed is None:
+                raise
+            raise self.tree.refuse_failed(failed, rule) from err
+        if isinstance(chosen.node, Element):
+            self._refuse_cycle(chosen.node, source, scope)
+            failed = self.tree.failed_valuation(chosen.node)
+            if failed is not None:
+                raise self.tree.refuse_failed(failed, rule)
+        return chosen
+
+    def evaluation(self, scope: Scope) -> Evaluation:
+        """Give the paths of an element in a scope."""
+        return ScopedEvaluation(self.tree, self.context, scope, self._looked_at_context)
+
+    def _looked_at_context(self) -> None:
+        self.context_used = True
+
+    def _linked(self, source: Element, scope: Scope, chosen: Chosen) -> Element:
+        """Replace the local element by the linked one, without merging (S3)."""
+        other = self._brought_in(source, scope, chosen)
+        self.trace_selection("S3", source, chosen)
+        return copy_of(other)
+
+    def _selected(self, source: Element, scope: Scope, local: Element, chosen: Chosen) -> Element:
+        """Merge with the selected element, or take the selected text (S4)."""
+        self.trace_selection("S4", source, chosen)
+        if isinstance(chosen.node, str):
+            return self.with_text(source, scope, local, chosen)
+        return merge(local, self._brought_in(source, scope, chosen), TextRule.OTHER_FIRST)
+
+    def _brought_in(self, source: Element, scope: Scope, chosen: Chosen) -> Element:
+        assert isinstance(chosen.node, Element)
+        other = self.resolved(chosen.node, self._beyond(source, scope, chosen))
+        self._count(other, source, scope, keep=other is chosen.node)
+        return other
+
+    def _beyond(self, source: Element, scope: Scope, chosen: Chosen) -> Scope:
+        """Give the scope of what a selection leads to: the same context (S5)."""
+        deep = scope.selections_deep + 1
+        if deep > self.context.limits.max_passes:
+            raise self.places.placed(
+                HydrationFailed(
+                    "HYDRATION_PASSES",
+                    f"selections lead to selections more than {deep - 1} times",
+                    rule="T4",
+                ),
+                source,
+                scope,
+                expression=chosen.expression,
+            )
+        return replace(
+            scope, document=None, anchor=self.places.anchor(source, scope), selections_deep=deep
+        )
+
+    def with_text(self, source: Element, scope: Scope, local: Element, chosen: Chosen) -> Element:
+        """Give the local element, our own, the selected text (S4)."""
+        if next(local.iterchildren("*"), None) is not None:
+            raise self.places.placed(
+                HydrationFailed(
+                    "SELECT_TEXT_INTO_CHILDREN",
+                    f"text is selected for <{source.tag}>, which has element children",
+                    rule="S4",
+                ),
+                source,
+                scope,
+                expression=chosen.expression,
+            )
+        local.text = text_of(chosen.node)
+        for comment in local.iterchildren():
+            comment.tail = None
+        return local
+
+    def trace_selection(self, rule: str, source: Element, chosen: Chosen) -> None:
+        """Record what a selection gave."""
+        origin = self.tree.paths.path(chosen.node) if isinstance(chosen.node, Element) else None
+        self.trace.add(
+            rule, self.places.path(source), expression=chosen.expression, **{"from": origin}
+        )
+
+    # --- href (R) --------------------------------------------------------------------------------
+
+    def _fetched(
+        self,
+        source: Element,
+        scope: Scope,
+        local: Element,
+        href: str,
+        *,
+        is_task: bool,
+    ) -> Element:
+        """Merge with the counterpart in the fetched document (R1, R2, R6)."""
+        uri: str | None = None
+        base = scope.document.uri if scope.document else self.context.base_uri
+        try:
+            uri = canonical_uri(href, base, self.context.base_uri)
+            if scope.documents_deep >= self.context.limits.max_chain:
+                raise HydrationFailed(
+                    "HREF_LIMIT",
+                    f"documents include documents more than {scope.documents_deep} deep",
+                    rule="T4",
+                )
+            document = self.library.get(uri)
+            other = document.counterpart(local, tag_path(source))
+            inside = replace(
+                scope,
+                document=document,
+                anchor=self.places.anchor(source, scope),
+                documents_deep=scope.documents_deep + 1,
+            )
+            self._refuse_cycle(other, source, scope)
+        except HydrationFailed as err:
+            raise self.places.placed(err, source, scope, expression=href, uri=uri) from err
+        hydrated = self.resolved(other, inside, is_task=is_task)
+        self._count(hydrated, source, scope, keep=hydrated is other)
+        self.trace.add("R1", self.places.path(source), uri=uri, digest=document.digest)
+        return merge(local, hydrated, TextRule.LOCAL_FIRST)
+
+    # --- limits and cycles (T4) ------------------------------------------------------------------
+
+    def _enter(self, source: Element, scope: Scope) -> None:
+        if any(other is source for other in self.stack):
+            raise self.places.placed(self.places.cycle(self.stack, source), source, scope)
+        if len(self.stack) >= MAX_NESTING:
+            raise self.places.placed(
+                HydrationFailed(
+                    "HYDRATION_TOO_DEEP",
+                    f"more than {MAX_NESTING} elements are hydrated inside each other",
+                    rule="T4",
+                ),
+                source,
+                scope,
+            )
+        self.stack.append(source)
+
+    def _refuse_cycle(self, target: Element, source: Element, scope: Scope) -> None:
+        """Refuse a reference to an element that is being hydrated, or that holds one."""
+        for busy in self.stack:
+            if target is busy or any(target is above for above in busy.iterancestors()):
+                raise self.places.placed(self.places.cycle(self.stack, target), source, scope)
+
+    def _count(self, other: Element, source: Element, scope: Scope, *, keep: bool) -> None:
+        try:
+            self.budget.bring_in(other, keep=keep)
+        except HydrationFailed as err:
+            raise self.places.placed(err, source, scope) from err
+
+    # --- the tree of the document pass -----------------------------------------------------------
+
+    def put_in_place(self, element: Element, made: Element) -> Element:
+        """Put `made` where `element` is, in a tree of our own; give what stands there now.
+
+        The element itself stays if it can, so that what is known by it stays true.
+        """
+        for table in (self.under, self.places.origins):
+            if made in table:
+                table[element] = table[made]  # type: ignore[assignment]
+        return self.tree.put_in_place(element, made)
+
+    def _without_directives(self, source: Element, scope: Scope) -> Element:
+        """In a check: go on with an element as if it had no directives; look into its children."""
+        kept = {n: v for n, v in attributes_of(source).items() if n not in {HREF, SELECT, USE}}
+        left = new_element(str(source.tag), kept, source)
+        left.text = source.text
+        for child in source.iterchildren():
+            clean = not isinstance(child.tag, str) or self._is_clean(child, scope)
+            made = copy_of(child) if clean else self.hydrate(child, scope)
+            left.append(made)
+            made.tail = child.tail
+        return left

@@ -1,0 +1,71 @@
+"""The paths of one element, seen from its scope (VNML S1): absolute ones, relative ones, unions.
+
+What `links.Evaluation` promises to the rules; made by the hydrator for each element.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from vncore.errors import HydrationFailed
+from vnvs.hydration import xpath
+from vnvs.hydration.lexical import split_outside
+from vnvs.hydration.nodes import Element, Node
+from vnvs.hydration.scope import Scope
+from vnvs.hydration.shapes import Context
+from vnvs.hydration.tree import Tree, is_absolute
+
+
+@dataclass(frozen=True, slots=True)
+class ScopedEvaluation:
+    """Evaluates against a tree and, for relative paths, the scope's linked element."""
+
+    tree: Tree
+    context: Context
+    scope: Scope
+    looked_at_context: Callable[[], None]
+
+    @property
+    def received(self) -> date:
+        """The day on which the request was received."""
+        return self.context.received
+
+    def nodes(self, expression: str, limit: int) -> list[Node]:
+        """Give the first `limit` nodes of a path, or of a union of paths, in document order."""
+        return self._united([self._nodes(part, limit) for part in _parts(expression)], limit)
+
+    def nodes_below(self, source: Element, expression: str, limit: int) -> list[Node]:
+        """Give the nodes of a path that starts at `source`."""
+        self.tree.refuse_unknown_context(source)
+        self.tree.settle(source)
+        found = [
+            self.tree.nodes(part, limit)
+            if is_absolute(part)
+            else xpath.evaluate(part, source, limit, self.context.limits, rule="U1")
+            for part in _parts(expression)
+        ]
+        return self._united(found, limit)
+
+    def _nodes(self, expression: str, limit: int) -> list[Node]:
+        if is_absolute(expression):
+            return self.tree.nodes(expression, limit)
+        xpath.check_expression(expression, self.context.limits, rule="S6")
+        self.looked_at_context()
+        linked = self.scope.context
+        if linked is None:
+            raise HydrationFailed(
+                "SELECT_NO_CONTEXT",
+                f"{expression} is relative, and there is no linked element (use) to start from",
+                rule="S1",
+            )
+        self.tree.refuse_unknown_context(linked)
+        return xpath.evaluate(expression, linked, limit, self.context.limits)
+
+    def _united(self, found: Sequence[list[Node]], limit: int) -> list[Node]:
+        if len(found) == 1:
+            return found[0]
+        return self.tree.in_order([node for part in found for node in part])[:limit]
+
+
+def _parts(expression: str) -> list[str]:
+    return [part.strip() for part in split_outside(expression, "|")]

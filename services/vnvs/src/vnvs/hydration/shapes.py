@@ -1,0 +1,103 @@
+"""What hydration is given and gives back: plain frozen data, safe to send between processes.
+
+Made and read by everybody who calls `vnvs.hydration`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from vncore.errors import HydrationFailed
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One referenced document as it was fetched: the copy that a whole request uses (VNML R4)."""
+
+    uri: str  # canonical, absolute
+    body: bytes
+    digest: str  # "sha256:<hex>" of the body
+    version: str | None  # ETag or modification time, where the store has one
+
+
+Fetch = Callable[[Sequence[str]], Mapping[str, Fetched | HydrationFailed]]
+"""Canonical absolute URIs (``s3://bucket/key``, ``file:///abs/path``) to copies, several at a time.
+
+A failure is a value, so that the rule that asked can add place and line.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class HydrationLimits:
+    """What hydrating one request may cost; each limit refuses with a code, none cuts."""
+
+    max_tasks: int = 50_000  # of one group
+    max_nodes: int = 3_000_000  # elements, texts and the like, of the hydrated document
+    max_bytes: int = 128 * MIB  # of the hydrated document; of all task documents of a group
+    max_depth: int = 250  # levels of elements: workers must be able to parse the result
+    max_passes: int = 32  # references that bring in references, and elements that wait for others
+    max_uris: int = 200  # distinct referenced documents
+    max_chain: int = 8  # documents that include documents
+    max_fetch_bytes: int = 10 * MIB  # of one referenced document
+    max_fetched_bytes: int = 64 * MIB  # of all of them
+    max_variables: int = 1_000
+    max_variable_name: int = 64  # characters
+    max_variable_value: int = 64 * 1024  # bytes
+    max_attribute: int = 64 * 1024  # bytes of an attribute after expansion
+    max_name: int = 256  # characters of a group's or valuation's name
+    max_expression: int = 4_096  # characters of an XPath
+    max_faults: int = 1_000  # listed by one check
+
+
+DEFAULT_LIMITS = HydrationLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a request is hydrated under, besides its document and `Fetch`."""
+
+    received: date  # what vn:today() gives
+    base_uri: str | None = None  # "file:///root/" below which files are read; None: refused
+    limits: HydrationLimits = field(default=DEFAULT_LIMITS)
+    sent: bytes | None = None
+    """The request as it was sent; with it, errors of a group pass know their line."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOutline:
+    """A group as it is known after the document pass."""
+
+    index: int  # counts from 0
+    name: str  # empty where the group has none
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A referenced document that went into a request."""
+
+    uri: str
+    digest: str
+    version: str | None
+    size: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HydratedDocument:
+    """A request after its document pass (T1)."""
+
+    xml: bytes
+    groups: tuple[GroupOutline, ...]
+    sources: tuple[Source, ...]
+    trace: bytes  # JSON: where each value came from
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDocument:
+    """One task of a group (K1)."""
+
+    task_id: int  # counts from 1 in document order
+    valuation_name: str  # empty where the valuation has none
+    xml: bytes  # a complete document
+    trace: bytes  # JSON: where each value came from
