@@ -30,7 +30,7 @@ checks: $(VENV)/.dev
 	$(BIN)/python scripts/errors_doc.py --check
 
 unit: $(VENV)/.dev
-	$(BIN)/pytest -q -n auto --dist loadgroup
+	$(BIN)/pytest -q -n auto --dist loadfile
 
 test-redis: $(VENV)/.dev  ## the stream tests on an installed redis-server >= 7 (REDIS_SERVER=path)
 	VN_TEST_REDIS=$(or $(REDIS_SERVER),redis-server) $(BIN)/pytest -q -n auto $(wildcard libs/*/tests/stream services/*/tests/stream)

@@ -139,24 +139,20 @@ class Consumer:
         )
 
     async def reclaim(self, count: int) -> list[Delivery]:
-        """Take over at most `count` entries whose consumers fell silent."""
+        """Take over at most `count` entries whose consumers fell silent, the oldest first."""
+        # Not XAUTOCLAIM: it looks at ten pending entries for each one wanted and stops, so that a
+        # dead consumer's entries behind those of a busy crowd would not be found.
         with translated(f"reclaim {self.stream}"):
-            answer = await self._commands.xautoclaim(
-                self.stream, self._group, self.name, min_idle_time=self.idle_ms, count=count
-            )
-            taken = [entry for entry in cast("Any", answer)[1] if entry[1]]
-            if not taken:
-                return []
             rows = await self._commands.xpending_range(
-                self.stream,
-                self._group,
-                min=taken[0][0],
-                max=taken[-1][0],
-                count=_WHOLE_LIST,
-                consumername=self.name,
+                self.stream, self._group, min="-", max="+", count=count, idle=self.idle_ms
             )
-        times = {row["message_id"]: int(row["times_delivered"]) for row in rows}
-        return [_delivery(entry, times.get(entry[0], 1)) for entry in taken]
+            if not rows:
+                return []
+            times = {row["message_id"]: int(row["times_delivered"]) for row in rows}
+            taken = await self._commands.xclaim(
+                self.stream, self._group, self.name, self.idle_ms, list(times)
+            )
+        return [_delivery(entry, times[entry[0]] + 1) for entry in cast("Any", taken) if entry[1]]
 
     async def renew(self, entry_ids: Sequence[str]) -> set[str]:
         """Keep held entries fresh; gives those that another consumer has taken over."""
@@ -183,7 +179,6 @@ class Consumer:
 Handler = Callable[[Delivery], Awaitable[None]]
 """Works on one delivery and acknowledges it; what it raises leaves the entry pending."""
 
-_WHOLE_LIST = 10_000
 _PAUSE_SECONDS = 1.0  # after a failed call to the server
 _CANCEL_AGAIN_SECONDS = 0.5
 
@@ -270,8 +265,8 @@ class _Serving:
                 "entry_taken_over",
                 extra={
                     "stream": self.consumer.stream,
-                    "entry": delivery.entry_id,
                     "deliveries": delivery.deliveries,
+                    **_facts(delivery),
                 },
             )
         return taken
@@ -299,12 +294,10 @@ class _Serving:
         try:
             await self.handle(delivery)
         except StoreUnavailable as err:
-            self.log.warning(
-                "entry_left_pending", extra={"entry": delivery.entry_id, "error": err.message}
-            )
+            self.log.warning("entry_left_pending", extra={"error": err.message, **_facts(delivery)})
         except Exception:
             # The entry stays pending: it is delivered again, and its delivery count tells.
-            self.log.exception("entry_handler_failed", extra={"entry": delivery.entry_id})
+            self.log.exception("entry_handler_failed", extra=_facts(delivery))
         async with self.changed:  # not reached when cancelled: `give_up_held` needs to know
             del self.held[delivery.entry_id]
             self.changed.notify_all()
@@ -360,6 +353,12 @@ def raise_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+def _facts(delivery: Delivery) -> dict[str, str]:
+    """Say in a log line which entry it is about, and of which request where it tells."""
+    request_id = delivery.fields.get("requestId")
+    return {"entry": delivery.entry_id, **({"request_id": request_id[:80]} if request_id else {})}
 
 
 def _delivery(entry: Any, deliveries: int = 1) -> Delivery:

@@ -11,7 +11,7 @@ from vncore.keys import WORKERS, Keys
 from vncore.logs import logger
 from vncore.streams import Consumer, Delivery, consumers_seen, serve
 
-LOG = logger("test", level="ERROR")
+LOG = logger("test", level="DEBUG")
 SHORT_MS = 300
 
 Handle = Callable[[Delivery], Awaitable[None]]
@@ -140,7 +140,6 @@ async def test_a_failing_handler_leaves_its_entry_for_another_delivery(
         await connections.commands.xack(stream, WORKERS, delivery.entry_id)
         done.set()
 
-    LOG.setLevel("CRITICAL")
     await connections.commands.xadd(stream, {"n": "1"})
     async with serving(connections, stream, handle):
         await asyncio.wait_for(done.wait(), 10)
@@ -188,8 +187,6 @@ async def test_the_loop_goes_on_when_the_server_lost_its_data(
     async def handle(delivery: Delivery) -> None:
         got.append(delivery.fields["n"])
         await connections.commands.xack(stream, WORKERS, delivery.entry_id)
-
-    LOG.setLevel("CRITICAL")
 
     async def first() -> bool:
         return got == ["1"]
@@ -275,3 +272,34 @@ async def test_taking_over_leaves_no_more_than_the_slots(connections: Connection
         go.set()
         await until(all_acknowledged)
     assert most == 2
+
+
+async def test_an_entry_of_the_dead_is_found_behind_many_of_the_living(
+    connections: Connections, stream: str
+):
+    commands = connections.commands
+    living = Consumer(connections, stream, WORKERS, "living", idle_ms=60_000)
+    await living.join()
+    for n in range(41):
+        await commands.xadd(stream, {"n": str(n)})
+    held = await living.read(40)
+    [last] = await Consumer(connections, stream, WORKERS, "dead", idle_ms=60_000).read(1)
+    await commands.xclaim(stream, WORKERS, "dead", 0, [last.entry_id], idle=60_001, justid=True)
+
+    [taken] = await living.reclaim(1)
+    assert (taken.entry_id, taken.deliveries) == (last.entry_id, 2)
+    assert taken.entry_id not in {delivery.entry_id for delivery in held}
+    assert await living.reclaim(1) == []
+
+
+async def test_a_pending_entry_that_was_deleted_is_not_taken_over(
+    connections: Connections, stream: str
+):
+    dead = Consumer(connections, stream, WORKERS, "dead", idle_ms=1)
+    await dead.join()
+    entry_id = await connections.commands.xadd(stream, {"n": "1"})
+    await dead.read(1)
+    await connections.commands.xclaim(stream, WORKERS, "dead", 0, [entry_id], idle=9, justid=True)
+    await connections.commands.xdel(stream, entry_id)
+    assert await Consumer(connections, stream, WORKERS, "two", idle_ms=1).reclaim(5) == []
+    assert (await connections.commands.xpending(stream, WORKERS))["pending"] == 0

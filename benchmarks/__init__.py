@@ -1,0 +1,1 @@
+"""Measurements: ``make bench`` runs every module here and prints its table."""
