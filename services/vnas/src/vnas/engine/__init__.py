@@ -8,10 +8,12 @@ nothing of Redis, requests or references: those are resolved before it runs.
     fields.py      elements -> checked values, faults told in document order
     values.py      numbers, dates, tenors          names.py      day counts, calendars, ...
     market.py      what a valuation finds in its market; its parts:
-                   curves.py curve_elements.py bootstrap.py indices.py volatility.py underlyings.py
+                   curves.py curve_elements.py bootstrap.py quotes.py indices.py
+                   underlyings.py volatility.py volatility_choice.py
     model.py  calculator.py  position.py           the parts of a task that are not the market
     kinds/         one file per instrument kind; what several share stands beside it:
-                   bond_terms.py coupons.py yields.py bonds.py, loan_terms.py amortisation.py,
+                   bond_terms.py coupons.py yields.py bonds.py cancellation.py,
+                   loan_terms.py amortisation.py,
                    option_terms.py option_values.py spot_options.py
     outputs.py     results -> analytics            bumps.py      sensitivities by revaluation
 """

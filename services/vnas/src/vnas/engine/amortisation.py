@@ -89,6 +89,8 @@ def plan(terms: Terms) -> list[Period]:
         servicing = balance * terms.servicing_rate / terms.frequency
         balance = 0.0 if last else balance - principal - prepayment
         periods.append(Period(interest, servicing, principal, prepayment, balance))
+        if balance == 0.0:  # prepaid to the last cent: nothing is paid after it
+            break
     return periods
 
 

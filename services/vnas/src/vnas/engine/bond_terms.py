@@ -135,6 +135,12 @@ def read_coupon(task: Task, read: Callable[[Fields, str], Coupon]) -> Coupon:
 
 
 def start_date(task: Task, terms: Terms, coupon: Coupon) -> Date:
-    """Give where accrual starts: as given, else at issue, else a whole number of periods back."""
+    """Give where accrual starts: as given, else at issue, else a whole number of periods back.
+
+    Raises EngineError VNP-208 for listed coupon dates before the start that is given.
+    """
+    if terms.start is not None and coupon.dates and coupon.dates[0] < terms.start:
+        sentence = f"{coupon.dates[0].ISO()} is before the start, {terms.start.ISO()}"
+        raise EngineError("VNP-208", f"{coupon.path}/dates", sentence)
     start = terms.start or terms.issue
     return start or coupons.default_start(coupon, terms.maturity, task.evaluation)

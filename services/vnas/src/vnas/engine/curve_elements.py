@@ -14,10 +14,10 @@ import QuantLib as ql
 from lxml import etree
 
 from vnas.engine import names, values
-from vnas.engine.bootstrap import QUOTES
 from vnas.engine.curves import DEFAULT_DAY_COUNT, NodeCurve, RawCurve, Structure, interpolation
 from vnas.engine.errors import EngineError
 from vnas.engine.fields import Faults, Fields
+from vnas.engine.quotes import QUOTES
 from vnas.engine.values import Date, attribute_of, later, path_of
 
 MAX_NODES = 500

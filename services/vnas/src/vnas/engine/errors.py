@@ -12,6 +12,7 @@ import re
 
 MAX_QUOTED = 80  # characters of a value that a message may repeat
 _MAX_MESSAGE = 500
+_FILE = re.compile(r"(?<![\w/])(?:/[\w.+-]+){2,}")
 _MISSING_FIXING = re.compile(r"\bmissing\b.*\b(?:fixing|rate)\b", re.IGNORECASE)
 
 DATA_ERROR = 65  # sysexits.h EX_DATAERR: the same document fails again
@@ -26,6 +27,8 @@ class EngineError(Exception):
 
     def __init__(self, code: str, path: str, message: str) -> None:
         super().__init__(f"{code} {path}: {message}")
+        if code.startswith("VNP-5"):
+            message = _FILE.sub("…", message)  # Python's own sentences tell where a library lies
         self.code = code
         self.path = path
         self.message = one_line(message)

@@ -78,6 +78,10 @@ def read(task: Task) -> Terms:
     frequency = fields.get("frequency", _frequency, int(ql.Monthly))
     repayment = fields.get("amortisation", names.one_of("level", "linear", "bullet"), "level")
     interest_only = fields.get("interestOnly", _months, 0)
+    for name, months in (("term", term), ("interestOnly", interest_only)):
+        # Fortnights and weeks are counted, 26 and 52 to the year; no month is a whole number.
+        if frequency < ql.Monthly and (months or 0) * frequency % 12:
+            fields.refuse(name, "VNP-208", f"not a whole number of periods, {frequency} a year")
     balloon = fields.get("balloon", values.ranged(values.number, 0), 0.0)
     if balloon > principal:
         fields.refuse("balloon", "VNP-208", "more than the principal")

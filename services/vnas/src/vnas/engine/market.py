@@ -32,14 +32,16 @@ class Market:
         faults: Faults,
         *,
         shift: float = 0.0,
+        read_on: Date | None = None,
         raw: dict[str, RawCurve] | None = None,
     ) -> None:
         self.element = element
         self.path = path
         self.evaluation = evaluation
+        self.read_on = evaluation if read_on is None else read_on  # the task's own date
         self.faults = faults  # for warnings only
         self.shift = shift  # of every continuous zero rate
-        self._raw = {} if raw is None else raw  # by path; the same in shifted markets
+        self._raw = {} if raw is None else raw  # by path; the same however seen
         self._curves: dict[tuple[str, float, float], Curve] = {}
         self._indices: dict[str, Index] = {}
         self._currency: str | None = None
@@ -53,14 +55,28 @@ class Market:
             self.evaluation,
             self.faults,
             shift=self.shift + shift,
+            read_on=self.read_on,
             raw=self._raw,
         )
         moved._indices = self._indices
+        moved._solving = self._solving
         return moved
 
     def on(self, date: Date) -> "Market":
-        """Give this market as it is read on another evaluation date."""
-        return Market(self.element, self.path, date, self.faults, shift=self.shift)
+        """Give this market seen from a later date: its curves stay as they were read.
+
+        A curve then means the same whether it says its own date (as one that came through a group
+        does) or not.
+        """
+        return Market(
+            self.element,
+            self.path,
+            date,
+            self.faults,
+            shift=self.shift,
+            read_on=self.read_on,
+            raw=self._raw,
+        )
 
     @contextmanager
     def evaluated_on(self, date: Date) -> Iterator[None]:
@@ -132,7 +148,11 @@ class Market:
         raise EngineError("VNP-206", where or self.path, sentence)
 
     def _currency_of(self, element: etree._Element) -> str:
+        """Give the currency of a curve or rate: a curve may say it in a child, as quotes do."""
         leaf = attribute_of(element, "currency")
+        child = element.find("currency")
+        if leaf is None and child is not None:
+            leaf = leaf_of(child)
         return self.currency if leaf is None else names.currency(leaf)
 
     def _curve(self, element: etree._Element, spread: float, *, shifts: bool = True) -> Curve:
@@ -152,13 +172,14 @@ class Market:
             raise EngineError("VNP-205", path, "the curve is discounted by itself")
         if element.tag == "rate":
             day_count = curves.DEFAULT_DAY_COUNT
-            structure = curve_elements.flat_rate(element, self.evaluation, day_count, Faults())
+            structure = curve_elements.flat_rate(element, self.read_on, day_count, Faults())
             raw = RawCurve(structure)
         else:
             self._check_name(element)
             self._solving.append(path)
             try:
-                raw = curve_elements.read(element, self.evaluation, bootstrap.solver(self))
+                unmoved = self.shifted(-self.shift) if self.shift else self
+                raw = curve_elements.read(element, self.read_on, bootstrap.solver(unmoved))
             finally:
                 self._solving.pop()
         self._raw[path] = raw
@@ -169,9 +190,11 @@ class Market:
         if name is None:
             path = f"{path_of(element)}/@name"
             raise EngineError("VNP-201", path, "a curve needs a name")
-        if self.find("curve", name.text) is not element:
-            sentence = f"the market has another curve {quoted(name.text)}"
-            raise name.error("VNP-205", sentence)
+        for other in self.all("curve"):
+            leaf = attribute_of(other, "name")
+            if other is not element and leaf is not None and leaf.text == name.text:
+                sentence = f"the market has more than one curve {quoted(name.text)}"
+                raise name.error("VNP-205", sentence)
 
     # --- indices ---------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import QuantLib as ql
 
-from vnas.engine import bumps, volatility
+from vnas.engine import bumps, volatility_choice
 from vnas.engine.errors import EngineError
 from vnas.engine.market import Market
 from vnas.engine.option_terms import Terms
@@ -22,6 +22,7 @@ from vnas.engine.option_values import ANALYTIC, FINITE_DIFFERENCE, MONTE_CARLO, 
 from vnas.engine.outputs import Compute, Priced, expired
 from vnas.engine.task import Task
 from vnas.engine.underlyings import Underlying
+from vnas.engine.volatility import Volatility
 
 _SPOT_BUMP = 0.01  # relative
 _VOLATILITY_BUMP = {"lognormal": 0.01, "normal": 1e-4}
@@ -37,7 +38,7 @@ def priced(task: Task, terms: Terms, underlying: Underlying) -> Priced:
         task.faults.warn("VNP-105", f"currency was not used: values are in {underlying.currency}")
     if terms.expiry < task.evaluation:
         return expired(underlying.currency, method)
-    chosen = volatility.choose(
+    chosen = volatility_choice.choose(
         task.model,
         task.position,
         task.market,
@@ -63,7 +64,7 @@ class SpotOption:
         task: Task,
         terms: Terms,
         underlying: Underlying,
-        chosen: volatility.Volatility,
+        chosen: Volatility,
         process: str,
         method: str,
     ) -> None:
@@ -140,7 +141,7 @@ class SpotOption:
             escrowed=sum(
                 d.amount * drift.discount(d.date) / carry.discount(d.date) for d in coming
             ),
-            structure=self.volatility.black(market.evaluation),
+            structure=self.volatility.black(market.evaluation, market.read_on),
             volatility_bump=volatility_bump,
         )
 

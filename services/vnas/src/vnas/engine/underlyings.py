@@ -112,6 +112,9 @@ def pair(market: Market, named: Leaf) -> Underlying:
     fields = Fields(found[0], Faults())
     spot_date = fields.attribute("spotDate", values.date)
     spot = Market.spot(fields)
+    for currency in (base, quote):
+        fields.known_currency(currency)
+    market.faults.warnings.update(fields.faults.warnings)
     if spot_date is not None and spot_date < market.evaluation:
         leaf: Any = attribute_of(found[0], "spotDate")
         raise leaf.error("VNP-208", f"{spot_date.ISO()} is before the evaluation date")

@@ -1,14 +1,13 @@
-"""Volatilities: which one a valuation uses, and its shape in time and strike.
+"""A volatility and its shape in time and strike.
 
-`choose` finds the element, `Volatility` reads what stands in it: one number, nodes in time, or a
-surface of strikes. Spot options take `Volatility.black`, caps `Volatility.at`, short-rate models
-`Volatility.flat`.
+`Volatility` reads what stands in an element that `volatility_choice` found: one number, nodes in
+time, or a surface of strikes. Spot options take `Volatility.black`, caps `Volatility.at`,
+short-rate models `Volatility.flat`.
 
-Errors: VNP-205 for a wrong shape, VNP-206 and VNP-207 where there is none, VNP-208 for a negative.
+Errors: VNP-205 for a wrong shape, VNP-207 for an empty one, VNP-208 for a negative number.
 """
 
 import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,72 +17,17 @@ from lxml import etree
 from vnas.engine import names, values
 from vnas.engine.errors import EngineError, quoted
 from vnas.engine.fields import Faults, Fields
-from vnas.engine.market import Market
-from vnas.engine.model import Model
-from vnas.engine.position import Position
 from vnas.engine.values import Date, Leaf, attribute_of, later, leaf_of, path_of
 
 MAX_SIDE = 100  # columns or rows of a surface
 _QUOTES = names.one_of("lognormal", "normal", "shiftedLognormal")
 
 
-def choose(
-    model: Model,
-    position: Position,
-    market: Market,
-    *,
-    own: etree._Element | None = None,
-    product: str | None = None,
-    currency: str = "",
-    path: str,
-) -> "Volatility":
-    """Find the volatility of a valuation.
-
-    In order: the model's (unless it is HJM), the instrument's, that of its underlying (`own`), the
-    market's of the name it gives, the market's first with the right product and currency. Raises
-    EngineError VNP-206 for a name that the market lacks, VNP-207 at `path` when there is none.
-    """
-    found = _first(
-        candidate
-        for candidate in (model.volatility, position.volatility, own)
-        if candidate is not None and _holds_something(candidate)
-    )
-    if found is None and position.volatility_name is not None:
-        name = position.volatility_name
-        found = market.find("volatility", name.text)
-        if found is None:
-            raise name.error("VNP-206", f"the market has no volatility {quoted(name.text)}")
-    if found is None and product is not None:
-        found = _first(
-            element
-            for element in market.all("volatility")
-            if (element.get("product") or "").strip().lower() == product.lower()
-            and _currency(element, market) == currency
-        )
-    if found is None:
-        raise EngineError("VNP-207", path, "there is no volatility for the instrument")
-    return Volatility.read(found)
-
-
-def _first(elements: Iterable[etree._Element]) -> etree._Element | None:
-    return next(iter(elements), None)
-
-
-def _holds_something(element: etree._Element) -> bool:
-    """Tell an empty element, which is as good as none, whatever its attributes say."""
-    return leaf_of(element) is not None or element.find("*") is not None
-
-
-def _currency(element: etree._Element, market: Market) -> str:
-    leaf = attribute_of(element, "currency")
-    return market.currency if leaf is None else names.currency(leaf)
-
-
 @dataclass(frozen=True, slots=True)
 class _Point:
     element: etree._Element
     date: Date
-    value: float
+    values: list[float]  # one, or one for each strike
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,26 +61,29 @@ class Volatility:
             raise EngineError("VNP-205", self.path, "one volatility is needed here, not several")
         return number
 
-    def black(self, evaluation: Date) -> Any:
+    def black(self, evaluation: Date, read_on: Date | None = None) -> Any:
         """Build the ql.BlackVolTermStructure for options on a spot price.
 
         Nodes are linear in variance in time; a surface is bilinear in variance, constant beyond
         its strikes, linear from zero before its first row, flat in volatility after its last.
+        `read_on` is the task's own date where `evaluation` has been moved on from it: a node or row
+        between them has passed, which is no fault.
         """
+        read_on = evaluation if read_on is None else read_on
         counter = names.day_count_of(self.day_count)
         number = self._number()
         if number is not None:
             return ql.BlackConstantVol(evaluation, ql.NullCalendar(), number, counter)
         surface = self.element.find("surface")
         if surface is not None:
-            made = self._surface(surface, evaluation, counter)
+            made = self._surface(surface, evaluation, read_on, counter)
         else:
-            points = self._points(evaluation)
+            points = _to_come(self._points(evaluation, read_on), evaluation)
             forced_to_rise = False  # a falling variance is the market's business
             made = ql.BlackVarianceCurve(
                 evaluation,
                 [point.date for point in points],
-                [point.value for point in points],
+                [point.values[0] for point in points],
                 counter,
                 forced_to_rise,
             )
@@ -150,17 +97,18 @@ class Volatility:
             return number
         if self.element.find("surface") is not None:
             raise EngineError("VNP-205", self.path, "a cap takes a number or nodes, no surface")
-        points = self._points(evaluation)
+        points = self._points(evaluation, evaluation)
         counter = names.day_count_of(self.day_count)
         times: list[float] = [counter.yearFraction(evaluation, point.date) for point in points]
         time: float = counter.yearFraction(evaluation, maturity)
         if time <= times[0]:
-            return points[0].value
+            return points[0].values[0]
         for i in range(1, len(times)):
             if time <= times[i]:
+                before, after = points[i - 1], points[i]
                 weight = (time - times[i - 1]) / (times[i] - times[i - 1])
-                return points[i - 1].value * (1.0 - weight) + points[i].value * weight
-        return points[-1].value
+                return before.values[0] * (1.0 - weight) + after.values[0] * weight
+        return points[-1].values[0]
 
     def _number(self) -> float | None:
         fields = Fields(self.element, Faults())
@@ -172,36 +120,37 @@ class Volatility:
             raise EngineError("VNP-207", self.path, "the volatility is empty")
         return None
 
-    def _points(self, evaluation: Date) -> list[_Point]:
+    def _points(self, evaluation: Date, read_on: Date) -> list[_Point]:
         points: list[_Point] = []
         for element in self.element.iterchildren("node"):
             leaf = leaf_of(element)
             if leaf is None:
                 raise EngineError("VNP-203", path_of(element), "'' is not a number")
-            points.append(_Point(element, _date(element, evaluation), _volatility(leaf)))
-            _after(points, evaluation)
+            points.append(_Point(element, _date(element, evaluation), [_volatility(leaf)]))
+            _after(points, read_on)
         _refuse_many(self.element, len(points), 500)
         return points
 
-    def _surface(self, surface: etree._Element, evaluation: Date, counter: Any) -> Any:
+    def _surface(
+        self, surface: etree._Element, evaluation: Date, read_on: Date, counter: Any
+    ) -> Any:
         axis = attribute_of(surface, "axis")
         if axis is not None and axis.text.lower() != "strike":
             raise axis.error("VNP-205", f"a surface by {quoted(axis.text)} is not one of strikes")
         strikes = self._columns(surface)
-        factor = values.unit_factor(attribute_of(surface, "unit"))
         rows: list[_Point] = []
-        table: list[list[float]] = []
         for element in surface.iterchildren("row"):
-            numbers = [_non_negative(leaf, factor) for leaf in _split(element)]
+            numbers = [_volatility(leaf) for leaf in _split(element)]
             if len(numbers) != len(strikes):
                 sentence = f"the row has {len(numbers)} numbers for {len(strikes)} columns"
                 raise EngineError("VNP-205", path_of(element), sentence)
-            rows.append(_Point(element, _date(element, evaluation), 0.0))
-            _after(rows, evaluation)
-            table.append(numbers)
+            rows.append(_Point(element, _date(element, evaluation), numbers))
+            _after(rows, read_on)
         if not rows:
             raise EngineError("VNP-205", path_of(surface), "the surface has no row")
         _refuse_many(surface, max(len(rows), len(strikes)), MAX_SIDE)
+        rows = _to_come(rows, evaluation)
+        table = [row.values for row in rows]
         if len(strikes) == 1:  # a surface of one strike is a curve, and QuantLib wants two columns
             strikes.append(strikes[0] + 1.0)
             table = [[row[0], row[0]] for row in table]
@@ -238,18 +187,20 @@ def _split(element: etree._Element) -> list[Leaf]:
 
 
 def _volatility(leaf: Leaf) -> float:
-    # The unit stands on the element of the number; `rate` finds it there.
-    return _not_negative(leaf, values.rate(leaf))
-
-
-def _non_negative(leaf: Leaf, factor: float) -> float:
-    return _not_negative(leaf, values.number(leaf) * factor)
-
-
-def _not_negative(leaf: Leaf, number: float) -> float:
+    """Read a volatility in the unit of its element, or else of the nearest one around it."""
+    number = values.number(leaf) * values.unit_factor(_unit(leaf.element))
     if number < 0.0:
         raise leaf.error("VNP-208", f"the volatility {quoted(leaf.text)} is negative")
     return number
+
+
+def _unit(element: etree._Element) -> Leaf | None:
+    """Find the unit of a number: 20 in a surface in percent is no volatility of 2000%."""
+    unit = attribute_of(element, "unit")
+    around = element.getparent()
+    if unit is None and element.tag != "volatility" and around is not None:
+        return _unit(around)
+    return unit
 
 
 def _date(element: etree._Element, evaluation: Date) -> Date:
@@ -262,9 +213,15 @@ def _date(element: etree._Element, evaluation: Date) -> Date:
     return date if date is not None else later(evaluation, tenor, f"{fields.path}/@tenor")
 
 
-def _after(points: list[_Point], evaluation: Date) -> None:
-    """Check that the last point is after the one before it, or the evaluation date."""
-    before = points[-2].date if len(points) > 1 else evaluation
+def _to_come(points: list[_Point], evaluation: Date) -> list[_Point]:
+    """Leave out the points that have passed, but keep the last one's values for ever."""
+    ahead = [point for point in points if point.date > evaluation]
+    return ahead or [_Point(points[-1].element, evaluation + 1, points[-1].values)]
+
+
+def _after(points: list[_Point], read_on: Date) -> None:
+    """Check that the last point is after the one before it, or the date of the task."""
+    before = points[-2].date if len(points) > 1 else read_on
     if points[-1].date <= before:
         sentence = f"{points[-1].date.ISO()} is not after {before.ISO()}"
         raise EngineError("VNP-205", path_of(points[-1].element), sentence)

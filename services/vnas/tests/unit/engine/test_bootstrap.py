@@ -5,6 +5,9 @@ import QuantLib as ql
 from lxml import etree
 
 from vnas import engine
+from vnas.engine.fields import Faults
+from vnas.engine.market import Market
+from vnas.engine.values import Leaf
 
 TODAY = ql.Date(17, 9, 2025)
 TERM = (
@@ -269,3 +272,61 @@ def test_a_running_sofr_contract_needs_the_fixings_behind_it(task_document):
     market = f"<index name='SOFR'>{fixings}</index>"
     result = engine.value(task_document(instrument, market=market, analytics="<curve/>"))
     assert b"<node date=" in result
+
+
+def month_average(curve: ql.YieldTermStructure, month: int, year: int) -> float:
+    """The mean over the calendar days of a month of the overnight rate that runs on each."""
+    calendar = ql.Sofr().fixingCalendar()
+    day = ql.Date(1, month, year)
+    rates = []
+    while day.month() == month:
+        start = calendar.adjust(day, ql.Preceding)
+        end = calendar.advance(start, 1, ql.Days)
+        growth = curve.discount(start) / curve.discount(end)
+        rates.append((growth - 1) * 360 / (end - start))
+        day += 1
+    return sum(rates) / len(rates)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_monthly_sofr_contracts_reprice_though_months_end_on_weekends(solve, shape):
+    # October ends on a Friday and January on a Saturday: their last rate is for days beyond.
+    prices = {(10, 2025): 95.7, (11, 2025): 95.9, (12, 2025): 96.1, (1, 2026): 96.4}
+    contracts = "".join(
+        f"<future type='SOFR1M' contract='{y}-{m:02}'><price>{p}</price></future>"
+        for (m, y), p in prices.items()
+    )
+    head = f"<index>SOFR</index><interpolation>{shape}</interpolation>"
+    more = "<ois tenor='2Y'><rate>0.035</rate></ois>" if shape != "linearZero" else ""
+    back = read_back(
+        solve(head + "<deposit tenor='1W'><rate>0.042</rate></deposit>" + contracts + more)
+    )
+    for (month, year), price in prices.items():
+        assert month_average(back, month, year) == pytest.approx((100 - price) / 100, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        pytest.param(
+            "<future type='SOFR3M' contract='2025-03'><price>95.7</price></future>", id="3M"
+        ),
+        pytest.param("<future contract='2025-03-19'><price>95.7</price></future>", id="IMM"),
+    ],
+)
+def test_a_contract_that_has_ended_is_told(refused, ended):
+    quotes = f"<index>SOFR</index>{ended}<ois tenor='1Y'><rate>0.04</rate></ois>"
+    at = "/instrument/yieldCurve/future"
+    assert refused(f"<yieldCurve>{quotes}</yieldCurve>", analytics="<curve/>") == ("VNP-401", at)
+
+
+def test_a_curve_first_read_on_moved_rates_is_the_same_afterwards():
+    market = etree.fromstring(
+        f"<market>{TERM}<curve name='USD-SOFR'>{SOFR_QUOTES}</curve>"
+        f"<curve name='T'>{TERM_QUOTES}</curve></market>"
+    )
+    name = Leaf("T", market)
+    plain, other = (Market(market, "/market", TODAY, Faults()) for _ in range(2))
+    other.shifted(0.05).curve(name)
+    day = ql.Date(17, 9, 2035)
+    assert other.curve(name).discount(day) == plain.curve(name).discount(day)

@@ -200,6 +200,33 @@ def test_a_coupon_before_settlement_is_the_holders(valued):
     assert late == pytest.approx(soon, rel=1e-9)
 
 
+@pytest.mark.parametrize("day", ["2025-09-18", "2025-09-22"])
+def test_a_call_before_settlement_is_the_holders_too(valued, day):
+    terms = "<maturityDate>2030-09-17</maturityDate><settlementDays>{}</settlementDays>"
+    call, both = rights(f"<call date='{day}' price='90'/>"), "<price/><cleanPrice/>"
+    soon, late = (
+        valued(bond(terms.format(days) + call), model=hjm(0, 0.03), analytics=both)
+        for days in (0, 5)
+    )
+    assert late.number("price") == pytest.approx(soon.number("price"), rel=1e-12)
+    assert late.number("price") < 91
+    # The buyer, who settles later, gets a bond that nobody can call any more.
+    assert late.number("cleanPrice") > 99
+
+
+def test_a_coupon_between_a_spot_curves_date_and_settlement_is_not_lost(valued):
+    terms = (
+        "<startDate>2024-09-22</startDate><maturityDate>2029-09-22</maturityDate>"
+        "<settlementDays>{}</settlementDays>" + rights("<call from='2027-01-01' price='900'/>")
+    )
+    spot = "<curve name='C' date='2025-09-19'><rate>0.04</rate></curve>"
+    late, soon = (
+        valued(bond(terms.format(days)), market=spot, model=hjm(0.01, 0.03)).number("price")
+        for days in (2, 0)
+    )
+    assert late == pytest.approx(soon, rel=1e-9)
+
+
 def test_curves_that_do_not_start_today_are_usable(valued):
     past = "<curve name='C' date='2025-06-02'><rate>0.04</rate></curve>"
     spot = "<curve name='C' date='2025-09-19'><rate>0.04</rate></curve>"

@@ -214,3 +214,26 @@ def test_the_discount_curve_is_chosen_in_order(valued, own, market, rate):
     bond = f"<zeroCouponBond><maturityDate>2026-09-17</maturityDate>{own}</zeroCouponBond>"
     price = valued(bond, market=market).number("price")
     assert price == pytest.approx(100 * math.exp(-rate), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("<rate>0.04</rate>", id="flat"),
+        pytest.param("<index>ESTR</index><ois tenor='5Y'><rate>0.02</rate></ois>", id="quotes"),
+    ],
+)
+def test_a_curve_may_say_its_currency_in_a_child(valued, content):
+    bond = "<currency>EUR</currency><zeroCouponBond><tenor>2Y</tenor></zeroCouponBond>"
+    markets = (
+        f"<rate>0.1</rate><curve name='C'><currency>EUR</currency>{content}</curve>",
+        f"<rate>0.1</rate><curve name='C' currency='EUR'>{content}</curve>",
+    )
+    child, attribute = (valued(bond, market=market).number("price") for market in markets)
+    assert child == attribute
+
+
+def test_two_curves_of_one_name_are_refused_and_neither_is_taken(refused):
+    bond = "<zeroCouponBond><tenor>2Y</tenor></zeroCouponBond>"
+    market = "<curve name='C'><rate>0.04</rate></curve><curve name='C'><rate>0.05</rate></curve>"
+    assert refused(bond, market=market) == ("VNP-205", "/market/curve[1]/@name")

@@ -672,6 +672,16 @@ def test_a_fault_of_the_engine_itself_may_be_tried_again(task_document, monkeypa
     assert caught.value.exit_status == 70
 
 
+def test_a_fault_of_the_engine_names_no_file(task_document, monkeypatch):
+    def break_down(_: object) -> None:
+        raise OSError("/usr/lib/python3/QuantLib.so: cannot open, Actual/360 or not")
+
+    monkeypatch.setattr("vnas.engine.kinds.find", lambda _: break_down)
+    with pytest.raises(EngineError) as caught:
+        engine.value(task_document(ZERO.format(TWO_YEARS)))
+    assert caught.value.message.endswith("OSError: …: cannot open, Actual/360 or not")
+
+
 def test_an_error_survives_a_trip_to_another_process():
     import pickle
 

@@ -275,7 +275,31 @@ def test_a_loan_paid_off_is_expired(valued):
     assert outcome.codes() == ["VNP-107"]
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.parametrize("prepayment", ["<cpr>1</cpr>", "<psa>50000</psa>"])
+def test_a_loan_prepaid_to_the_last_cent_is_paid_off(valued, plan, prepayment):
+    terms = f"<prepayment>{prepayment}</prepayment>"
+    (row,) = plan(loan(terms, start="2025-09-01"))
+    assert row["balance"] == 0
+    later = valued(loan(terms, start="2025-08-01"), analytics=OUTPUTS)
+    assert later.status("price") == "expired"
+
+
+@pytest.mark.parametrize(
+    ("terms", "element"),
+    [
+        pytest.param("<term>10M</term><frequency>Quarterly</frequency>", "term", id="term"),
+        pytest.param(
+            "<term>5Y</term><frequency>2</frequency><interestOnly>9M</interestOnly>",
+            "interestOnly",
+            id="interest only",
+        ),
+    ],
+)
+def test_months_that_are_no_whole_number_of_periods_are_refused(refused, terms, element):
+    assert refused(loan(term=terms)) == ("VNP-208", f"/instrument/homeLoan/{element}")
+
+
+@settings(max_examples=25, deadline=None)
 @given(
     rate=st.floats(0, 0.2),
     months=st.integers(2, 480),
@@ -291,6 +315,8 @@ def test_all_principal_comes_back_and_balances_follow(
         f"<frequency>{frequency}</frequency><amortisation>{style}</amortisation>"
         f"<balloon>{balloon!r}</balloon><prepayment><cpr>{cpr!r}</cpr></prepayment>"
     )
+    step = max(1, 12 // frequency)  # months of a period
+    months = max(2 * step, months - months % step)
     rows = plan(loan(terms, principal=1000, rate=repr(rate), term=f"<term>{months}M</term>"))
     balance = 1000.0
     for row in rows:

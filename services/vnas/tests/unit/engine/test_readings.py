@@ -181,3 +181,16 @@ def test_a_single_coupon_without_a_start_is_told(refused):
         "<coupon><rate>0.05</rate><frequency>Once</frequency></coupon></fixedRateBond>"
     )
     assert refused(bond) == ("VNP-201", "/instrument/fixedRateBond/startDate")
+
+
+def test_listed_coupon_dates_before_the_start_are_refused(valued, refused):
+    listed = "".join(f"<date>{day}</date>" for day in ("2025-07-15", "2026-01-15", "2027-01-15"))
+    bond = (
+        "<fixedRateBond><{0}Date>2025-10-01</{0}Date><maturityDate>2027-01-15</maturityDate>"
+        f"<coupon><rate>0.05</rate><dates>{listed}</dates></coupon></fixedRateBond>"
+    )
+    at = "/instrument/fixedRateBond/coupon/dates"
+    assert refused(bond.format("start")) == ("VNP-208", at)
+    # A bond is often issued within its first period, and pays all of its first coupon.
+    flows = valued(bond.format("issue"), analytics="<cashFlows/>").flows()
+    assert flows[0] == ("2026-01-15", pytest.approx(2.5))

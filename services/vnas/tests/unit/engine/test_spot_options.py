@@ -246,7 +246,7 @@ def test_greeks_by_differences_are_near_the_closed_form(valued, method, process)
     model = f"<process>{process}</process>"
     volatility = 0.22 if process == "lognormal" else 22
     market = BOOK.format(f"<volatility>{volatility}</volatility>")
-    settings_ = f"<method>{method}</method><samples>200000</samples>"
+    settings_ = f"<method>{method}</method><samples>60000</samples>"
     instrument = option("call", 103, "1Y")
     parts = {"market": market, "model": model, "analytics": GREEKS}
     rough, exact = valued(instrument, calculator=settings_, **parts), valued(instrument, **parts)
@@ -429,6 +429,65 @@ def test_the_underlying_is_named_where_there_are_several(valued, refused):
     assert valued(named, market=two).number("price") == alone
 
 
+@pytest.mark.parametrize(
+    "volatility",
+    [
+        "<volatility unit='percent'><value>20</value></volatility>",
+        "<volatility unit='percent'><node tenor='1Y'>20</node></volatility>",
+        "<volatility unit='percent'><node tenor='1Y' unit='bp'>2000</node></volatility>",
+        (
+            "<volatility unit='percent'><surface axis='strike'><columns>90 110</columns>"
+            "<row tenor='1Y'>20 20</row></surface></volatility>"
+        ),
+        (
+            "<volatility><surface axis='strike'><columns>90 110</columns>"
+            "<row tenor='1Y' unit='percent'>20 20</row></surface></volatility>"
+        ),
+    ],
+    ids=["value", "nodes", "the nearest unit", "surface", "row"],
+)
+def test_a_unit_holds_for_the_numbers_inside(valued, volatility):
+    market = "<rate>0.04</rate><underlying name='ABC'><spot>100</spot>{}</underlying>"
+    plain = market.format("<volatility>0.2</volatility>")
+    expected = valued(option("call", 100), market=plain).number("price")
+    outcome = valued(option("call", 100), market=market.format(volatility))
+    assert outcome.number("price") == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("method", ["finiteDifference", "monteCarlo"])
+def test_theta_passes_what_the_market_dates_today_and_tomorrow(valued, method):
+    curve = "<node date='2025-09-17'>{0}</node><node date='2027-09-17'>{1}</node>"
+    nodes = "<node date='2025-09-18'>0.2</node><node date='2027-09-18'>0.2</node>"
+    market = (
+        "<curve name='C'><type>{2}</type>" + curve + "</curve>"
+        f"<underlying name='ABC'><spot>100</spot><volatility>{nodes}</volatility></underlying>"
+    )
+    analytic = valued(
+        option("call", 100), market=market.format(0.04, 0.04, "zero"), analytics=GREEKS
+    )
+    for shape, first, last in (("zero", 0.04, 0.04), ("discount", 1, repr(math.exp(-0.08)))):
+        outcome = valued(
+            option("call", 100),
+            market=market.format(first, last, shape),
+            analytics=GREEKS,
+            calculator=f"<method>{method}</method>",
+        )
+        assert outcome.number("theta") == pytest.approx(analytic.number("theta"), rel=0.02)
+
+
+def test_theta_of_an_option_that_expires_tomorrow(valued):
+    node = "<volatility><node date='2025-09-18'>0.2</node></volatility>"
+    market = f"<rate>0.04</rate><underlying name='ABC'><spot>100</spot>{node}</underlying>"
+    outcome = valued(
+        option("call", 90, "1D"),
+        market=market,
+        analytics=GREEKS,
+        calculator="<method>finiteDifference</method>",
+    )
+    lost = (10 - outcome.number("price")) * 365
+    assert outcome.number("theta") == pytest.approx(lost, rel=1e-12)
+
+
 def test_an_option_is_in_the_currency_of_its_underlying(valued):
     market = (
         "<rate>0.05</rate><rate currency='EUR'>0.02</rate>"
@@ -489,6 +548,16 @@ def test_a_spot_rate_that_settles_later_is_carried_back(valued):
     assert outcome.number("price") == pytest.approx(same.number("price"), rel=1e-12)
     assert outcome.number("delta") == pytest.approx(same.number("delta") * factor, rel=1e-12)
     assert outcome.number("gamma") == pytest.approx(same.number("gamma") * factor**2, rel=1e-12)
+
+
+def test_a_pair_of_an_unknown_currency_is_told(valued):
+    terms = "<pair>ABCUSD</pair><strike>1</strike><type>call</type><tenor>1Y</tenor>"
+    outcome = valued(
+        f"<fxOption>{terms}</fxOption>",
+        market="<rate>0.04</rate><rate currency='ABC'>0.02</rate>"
+        "<fx pair='ABCUSD'><spot>1</spot><volatility>0.1</volatility></fx>",
+    )
+    assert outcome.codes() == ["VNP-103"]
 
 
 def test_notional_is_in_the_base_currency(valued):

@@ -4,43 +4,34 @@ Valued on the tree of a one-factor short-rate model, Hull-White or Black-Karasin
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import QuantLib as ql
-from lxml import etree
 
-from vnas.engine import bond_terms, bonds, coupons, names, outputs, values, volatility
+from vnas.engine import (
+    bond_terms,
+    bonds,
+    cancellation,
+    coupons,
+    names,
+    outputs,
+    volatility_choice,
+)
 from vnas.engine.bond_terms import Terms
 from vnas.engine.bonds import Valuation
 from vnas.engine.calculator import TREE_STEPS
 from vnas.engine.coupons import Coupon
 from vnas.engine.curves import Curve
-from vnas.engine.errors import EngineError
-from vnas.engine.fields import Fields
 from vnas.engine.market import Market
 from vnas.engine.outputs import Priced
 from vnas.engine.task import Task
-from vnas.engine.values import Date, Leaf, attribute_of, path_of
+from vnas.engine.values import Date
+from vnas.engine.volatility import Volatility
 
 _HULL_WHITE = frozenset({"extended", "hullWhite", "normal"})
 _DEFAULT_SIGMA = 0.01
 _DEFAULT_REVERSION = 0.03
 _NEARLY_ZERO = 1e-9  # QuantLib wants both parameters positive; the price does not see it
-
-
-@dataclass(frozen=True, slots=True)
-class _Right:
-    """One ``call`` or ``put`` element: a price, and a date or a range of dates."""
-
-    element: etree._Element
-    kind: int  # ql.Callability.Call or Put
-    price: float  # per 100
-    clean: bool
-    date: Date | None
-    first: Date | None
-    last: Date | None
-    frequency: int | None
 
 
 def value(task: Task) -> Priced:
@@ -50,7 +41,7 @@ def value(task: Task) -> Priced:
     coupon = bond_terms.read_coupon(task, coupons.read_fixed)
     terms.quote = bond_terms.read_quote(task, bond_terms.yield_terms(coupon))
     payment_calendar = fields.maybe("paymentCalendar", names.calendar) or coupon.calendar
-    rights = _rights(task, terms)
+    rights = cancellation.read(task, terms)
     task.check()
     task.calculator.choose("tree")
     schedule = coupons.schedule(coupon, bond_terms.start_date(task, terms, coupon), terms.maturity)
@@ -65,7 +56,7 @@ def value(task: Task) -> Priced:
     bond = bonds.bond_of(terms, payment_calendar, leg, leg[-1].date())
     if terms.quote is not None:
         return _quoted(task, terms, coupon, bond)
-    exercises = _exercises(task, terms, rights, dates)
+    exercises = cancellation.exercises(task, terms, rights, dates)
     tree = _Tree(task, terms, coupon, bond, paying, exercises)
     return Valuation(
         task=task,
@@ -102,108 +93,6 @@ def _paying(schedule: Any, dates: list[Date], calendar: Any, coupon: Coupon) -> 
     )
 
 
-# --- rights --------------------------------------------------------------------------------------
-
-
-def _rights(task: Task, terms: Terms) -> list[_Right] | None:
-    """Read ``cancellation``; None where there is none, which is not the same as an empty list."""
-    cancellation = task.fields.child("cancellation")
-    if cancellation is None:
-        return None
-    rights = [
-        _right(Fields(element, task.faults), kind, terms)
-        for name, kind in (("call", ql.Callability.Call), ("put", ql.Callability.Put))
-        for element in cancellation.all(name)
-    ]
-    cancellation.finish()
-    return rights or None
-
-
-def _right(fields: Fields, kind: int, terms: Terms) -> _Right:
-    date = fields.either("date", values.date)
-    first = fields.either("from", values.date)
-    last = fields.either("to", values.date)
-    right = _Right(
-        element=fields.element,
-        kind=kind,
-        price=_or(fields.either("price", values.positive), 100.0),
-        clean=(fields.either("type", names.one_of("clean", "dirty")) or "clean") == "clean",
-        date=date,
-        first=first,
-        last=last,
-        frequency=fields.either("frequency", names.frequency),
-    )
-    fields.finish()
-    if not _given(fields, "date") and not _given(fields, "from"):
-        fields.missing("@date", "a date, or a range that starts at from, is missing")
-    for name, day in (("date", date), ("from", first), ("to", last)):
-        if day is not None and day > terms.maturity:
-            _refuse(fields, name, f"{day.ISO()} is after maturity, {terms.maturity.ISO()}")
-    if first is not None and last is not None and last < first:
-        _refuse(fields, "to", f"{last.ISO()} is before {first.ISO()}")
-    return right
-
-
-def _given(fields: Fields, name: str) -> bool:
-    return attribute_of(fields.element, name) is not None or fields.first(name) is not None
-
-
-def _or(number: float | None, default: float) -> float:
-    return default if number is None else number
-
-
-def _refuse(fields: Fields, name: str, sentence: str) -> None:
-    leaf: Leaf | None = attribute_of(fields.element, name)
-    if leaf is None:
-        fields.refuse(name, "VNP-208", sentence)
-    else:
-        fields.faults.note(fields.element, leaf.error("VNP-208", sentence))
-
-
-def _exercises(
-    task: Task, terms: Terms, rights: list[_Right] | None, dates: list[Date]
-) -> list[Any]:
-    """List the exercises as ql.Callability, in date order; none on or after maturity."""
-    inner = [date for date in dates[1:-1] if date < terms.maturity]
-    if rights is None:
-        return [_callability(100.0, ql.Callability.Call, date, clean=True) for date in inner]
-    listed: dict[tuple[int, int], Any] = {}
-    for right in rights:
-        for date in _right_dates(right, inner, terms.maturity):
-            if date >= terms.maturity:
-                task.faults.warn("VNP-105", "a right to cancel at maturity was not used")
-                continue
-            key = (date.serialNumber(), right.kind)
-            if key in listed:
-                sentence = f"there is already a right of this kind on {date.ISO()}"
-                raise EngineError("VNP-208", path_of(right.element), sentence)
-            listed[key] = _callability(right.price, right.kind, date, clean=right.clean)
-    if len(listed) > coupons.MAX_FLOWS:
-        raise EngineError("VNP-208", task.path, f"more than {coupons.MAX_FLOWS} exercise dates")
-    return [listed[key] for key in sorted(listed)]
-
-
-def _right_dates(right: _Right, coupon_dates: list[Date], maturity: Date) -> list[Date]:
-    if right.date is not None:
-        return [right.date]
-    assert right.first is not None
-    last = right.last or maturity
-    if right.frequency is None:
-        return [date for date in coupon_dates if right.first <= date <= last]
-    period = ql.Period(right.frequency)
-    if period.length() == 0:
-        return [right.first]
-    dates: list[Date] = []
-    while (date := right.first + period * len(dates)) <= last and len(dates) <= coupons.MAX_FLOWS:
-        dates.append(date)
-    return [date for date in dates if date < maturity]
-
-
-def _callability(price: float, kind: int, date: Date, *, clean: bool) -> Any:
-    quoted_as = ql.BondPrice.Clean if clean else ql.BondPrice.Dirty
-    return ql.Callability(ql.BondPrice(price, quoted_as), kind, date)
-
-
 # --- the tree ------------------------------------------------------------------------------------
 
 
@@ -220,36 +109,24 @@ class _Tree:
         exercises: list[Any],
     ) -> None:
         self.task = task
+        self.terms = terms
+        self.coupon = coupon
         self.bond = bond  # the same flows without the rights
+        self.schedule = schedule
+        self.exercises = exercises
         self.settlement = bond.settlementDate(task.evaluation)
-        self.callable = ql.CallableFixedRateBond(
-            terms.settlement_days,
-            100.0,
-            schedule,
-            coupon.rates,
-            coupon.day_count,
-            coupon.payment_convention,
-            terms.redemption,
-            terms.issue or ql.Date(),
-            exercises,
-        )
         self.model = _short_rate_model(task)
         self.steps = task.calculator.time_steps or TREE_STEPS
-        self._values: dict[float, float] = {}
+        self._values: dict[tuple[float, int], float] = {}
 
     def value_on(self, market: Market) -> float:
-        """Give the value at the evaluation date: the tree's, and flows before settlement."""
-        curve = self._curve(market)
-        early = sum(
-            amount * curve.discount(date)
-            for date, amount in bonds.flows_after(self.bond, self.task.evaluation)
-            if date <= self.settlement
-        )
-        return float(early) + self._tree_value(market)
+        """Give the value at the evaluation date of all flows and rights after it."""
+        return self._value_after(self.task.evaluation, market)
 
     def dirty_on(self, market: Market) -> float:
-        """Give the price at settlement."""
-        return self._tree_value(market) / self._curve(market).discount(self.settlement)
+        """Give the price at settlement, of the flows and rights that the buyer gets."""
+        value = self._value_after(self.settlement, market)
+        return value / self._curve(market).discount(self.settlement)
 
     def _curve(self, market: Market) -> Curve:
         position = self.task.position
@@ -257,18 +134,43 @@ class _Tree:
             self.task.currency, position.discount_curve, position.discount_spread
         )
 
-    def _tree_value(self, market: Market) -> float:
-        if market.shift not in self._values:
+    def _value_after(self, date: Date, market: Market) -> float:
+        """Value at the evaluation date what comes after a date."""
+        key = (market.shift, date.serialNumber())
+        if key not in self._values:
             curve = self._curve(market)
             # A curve quoted for spot starts the tree at its own date.
             start = max(self.task.evaluation, curve.reference)
+            callable_ = self._settling(date, start)
             with market.evaluated_on(start):
                 model = self.model(curve.valuing())
-                self.callable.setPricingEngine(
-                    ql.TreeCallableFixedRateBondEngine(model, self.steps)
-                )
-                self._values[market.shift] = float(self.callable.NPV())
-        return self._values[market.shift]
+                callable_.setPricingEngine(ql.TreeCallableFixedRateBondEngine(model, self.steps))
+                on_tree = float(callable_.NPV())
+            # On a holiday, or before a curve quoted for spot, the tree starts after the date.
+            settled = callable_.settlementDate(start)
+            early = sum(
+                amount * curve.discount(day)
+                for day, amount in bonds.flows_after(self.bond, date)
+                if day <= settled
+            )
+            self._values[key] = float(early) + on_tree
+        return self._values[key]
+
+    def _settling(self, date: Date, start: Date) -> Any:
+        """Make QuantLib's bond, which leaves out what comes up to its settlement date."""
+        coupon = self.coupon
+        days = self.schedule.calendar().businessDaysBetween(start, date) if date > start else 0
+        return ql.CallableFixedRateBond(
+            days,
+            100.0,
+            self.schedule,
+            coupon.rates,
+            coupon.day_count,
+            coupon.payment_convention,
+            self.terms.redemption,
+            self.terms.issue or ql.Date(),
+            self.exercises,
+        )
 
 
 def _short_rate_model(task: Task) -> Callable[[Any], Any]:
@@ -278,9 +180,9 @@ def _short_rate_model(task: Task) -> Callable[[Any], Any]:
     sigma = None if hjm is None else hjm.sigma
     if hjm is not None and sigma is None:
         own = task.position.volatility
-        sigma = _DEFAULT_SIGMA if own is None else volatility.Volatility.read(own).flat()
+        sigma = _DEFAULT_SIGMA if own is None else Volatility.read(own).flat()
     if sigma is None:
-        sigma = volatility.choose(
+        sigma = volatility_choice.choose(
             task.model, task.position, task.market, path=f"{task.path}/volatility"
         ).flat()
     reversion = task.model.mean_reversion

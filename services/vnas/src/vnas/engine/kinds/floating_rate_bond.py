@@ -4,7 +4,7 @@ from typing import Any
 
 import QuantLib as ql
 
-from vnas.engine import bond_terms, bonds, coupons, names, outputs, volatility
+from vnas.engine import bond_terms, bonds, coupons, names, outputs, volatility_choice
 from vnas.engine.bond_terms import Terms
 from vnas.engine.coupons import Coupon
 from vnas.engine.errors import EngineError
@@ -127,7 +127,7 @@ def _pricer(task: Task, terms: Terms, coupon: Coupon, index: Index) -> Any:
     """Make the pricer of capped and floored coupons; None without cap and floor."""
     if not coupon.caps and not coupon.floors:
         return None
-    chosen = volatility.choose(
+    chosen = volatility_choice.choose(
         task.model,
         task.position,
         task.market,
