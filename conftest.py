@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from vnclient.local.valkey import ValkeyServer
@@ -13,6 +14,12 @@ from vncore.connection import Connections
 from vncore.keys import Keys
 
 BLOCK_MS = 500
+
+# A law is tried on as many examples as a run of minutes allows; HYPOTHESIS_PROFILE=thorough looks
+# harder. No deadline for one example: a loaded machine is not a fault.
+hypothesis.settings.register_profile("quick", max_examples=60, deadline=None)
+hypothesis.settings.register_profile("thorough", max_examples=2_000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session")

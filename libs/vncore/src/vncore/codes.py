@@ -233,6 +233,14 @@ _REQUESTS = (
         retryable=True,
     ),
     ErrorCode(
+        "STORE_FULL",
+        _C,
+        503,
+        "The Redis server has reached its memory limit; nothing was kept.",
+        "Try later; give the server more memory (maxmemory), or keep requests for less long.",
+        retryable=True,
+    ),
+    ErrorCode(
         "SUPERSEDED",
         Category.INTERNAL,
         409,

@@ -15,10 +15,10 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from vncore.errors import Misconfigured, StoreUnavailable
+from vncore.errors import Misconfigured, StoreFull, StoreUnavailable
 
 _COMMAND_TIMEOUT_SECONDS = 10.0
 _CONNECT_TIMEOUT_SECONDS = 5.0
@@ -81,9 +81,13 @@ class Connections:
 def translated(doing: str) -> Iterator[None]:
     """Turn the client library's errors into ours, once, at the edge.
 
-    Raises StoreUnavailable for every RedisError; the cause is kept.
+    Raises StoreFull when the server is out of memory, and StoreUnavailable for every other
+    RedisError, as a passing one when the connection is to blame; the cause is kept.
     """
     try:
         yield
+    except OutOfMemoryError as err:
+        raise StoreFull(f"{doing}: {err}") from err
     except RedisError as err:
-        raise StoreUnavailable(f"{doing}: {type(err).__name__}: {err}") from err
+        lost = isinstance(err, RedisConnectionError)
+        raise StoreUnavailable(f"{doing}: {type(err).__name__}: {err}", passing=lost) from err

@@ -11,6 +11,7 @@
         ScriptTimedOut        the script's own limit
         ResultRejected        exit 0, but the output is no result
       StoreUnavailable      the platform: the entry stays pending and is delivered again
+        StoreFull             the operator: nothing was kept; more memory, or what expires, helps
       Superseded            nobody: another orchestrator has the request, or it is over
       Misconfigured         the operator: the service does not start
 
@@ -163,10 +164,23 @@ class ResultRejected(AttemptFailed):
 
 
 class StoreUnavailable(VnError):
-    """The Redis server does not answer; entries stay pending and are delivered again."""
+    """The Redis server does not answer; entries stay pending and are delivered again.
+
+    `passing` says that whatever was asked just then would have met the same: no entry is to blame.
+    """
+
+    def __init__(
+        self, message: str, *, code: str = "STORE_UNAVAILABLE", passing: bool = False
+    ) -> None:
+        super().__init__(code, message)
+        self.passing = passing
+
+
+class StoreFull(StoreUnavailable):
+    """The Redis server has reached its ``maxmemory`` and refused the whole step."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("STORE_UNAVAILABLE", message)
+        super().__init__(message, code="STORE_FULL", passing=True)
 
 
 class Superseded(VnError):

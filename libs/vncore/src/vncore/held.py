@@ -6,13 +6,15 @@ told by `Superseded`. Every method may raise StoreUnavailable and may then be ca
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from redis.asyncio import Redis
 
+from vncore.clock import Clock
 from vncore.connection import Connections, translated
+from vncore.ending import Ending, expire_tasks, finish_arguments, finish_keys
 from vncore.errors import Superseded
 from vncore.ids import TaskId
 from vncore.keys import ORCHESTRATORS, WORKERS, Keys, update_readers
@@ -21,9 +23,6 @@ from vncore.requests import LIFECYCLE_LENGTH
 from vncore.scripts import Argument, Scripts, flattened
 from vncore.streams import acknowledge, read_group
 from vncore.tasks import IN_FLIGHT_TTL_SECONDS
-
-Clock = Callable[[], int]
-"""Gives the time in epoch milliseconds."""
 
 _READER = "orchestrator"  # the one consumer name: a successor finds what its predecessor had read
 _BATCH_TASKS = 200  # one script call blocks the server; a batch keeps that to a few milliseconds
@@ -270,8 +269,13 @@ class HeldRequest:
     # --- the end --------------------------------------------------------------------------------
     async def succeed(self, response: bytes, task_counts: Sequence[int], ttl_seconds: int) -> None:
         """End the request with its answer; `task_counts` has one number for each group."""
-        await self._finish(
-            RequestStatus.SUCCEEDED, task_counts, ttl_seconds, response=response, report=b""
+        await self._end(
+            Ending(
+                status=RequestStatus.SUCCEEDED,
+                task_counts=tuple(task_counts),
+                ttl_seconds=ttl_seconds,
+                response=response,
+            )
         )
 
     async def fail(
@@ -283,83 +287,27 @@ class HeldRequest:
         failed_tasks: int = 0,
     ) -> None:
         """End the request with its failure report; the last group is the one that failed."""
-        await self._finish(
-            RequestStatus.FAILED,
-            task_counts,
-            ttl_seconds,
-            response=b"",
-            report=json.dumps(report, ensure_ascii=False).encode(),
-            failed_tasks=failed_tasks,
+        await self._end(
+            Ending(
+                status=RequestStatus.FAILED,
+                task_counts=tuple(task_counts),
+                ttl_seconds=ttl_seconds,
+                report=json.dumps(report, ensure_ascii=False).encode(),
+                failed_tasks=failed_tasks,
+            )
         )
 
-    async def _finish(
-        self,
-        status: RequestStatus,
-        task_counts: Sequence[int],
-        ttl_seconds: int,
-        *,
-        response: bytes,
-        report: bytes,
-        failed_tasks: int = 0,
-    ) -> None:
-        keys, request_id, now = self._keys, self.request_id, self._clock()
+    async def _end(self, ending: Ending) -> None:
         # Before the terminal state: a successor of an orchestrator that dies in between does it
         # again, whereas nobody would after it.
-        await self._expire_tasks(task_counts, ttl_seconds)
-        groups = [keys.group(request_id, index) for index in range(len(task_counts))]
-        owned = [
-            keys.xml(request_id),
-            keys.metadata(request_id),
-            keys.hydrated(request_id),
-            *groups,
-        ]
-        first_owned = 7  # the script's KEYS count from 1; the state comes first
-        failed_group = first_owned + len(owned) - 1 if failed_tasks and groups else 0
-        event = LifecycleEvent(request_id, self.entry.tenant, status, now)
+        await expire_tasks(self._redis, self._keys, self.request_id, ending)
+        now = self._clock()
+        event = LifecycleEvent(self.request_id, self.entry.tenant, ending.status, now)
         await self._change(
             "finish_request",
-            [
-                keys.response(request_id),
-                keys.failure(request_id),
-                keys.updates(request_id),
-                keys.ingest,
-                keys.lifecycle,
-                *owned,
-            ],
-            [
-                status.value,
-                now,
-                ttl_seconds,
-                response,
-                report,
-                ORCHESTRATORS,
-                self._entry_id,
-                failed_group,
-                failed_tasks,
-                LIFECYCLE_LENGTH,
-                *flattened(event.to_fields()),
-            ],
+            finish_keys(self._keys, self.request_id, ending),
+            finish_arguments(ending, now, self._entry_id, event),
         )
-
-    async def _expire_tasks(self, task_counts: Sequence[int], ttl_seconds: int) -> None:
-        keys = (
-            key
-            for group_index, count in enumerate(task_counts)
-            for task_id in range(1, count + 1)
-            for key in self._task_keys(group_index, TaskId(task_id))
-        )
-        batch = [key for key, _ in zip(keys, range(_BATCH_KEYS), strict=False)]
-        while batch:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for key in batch:
-                    pipe.expire(key, ttl_seconds)
-                with translated("expire tasks"):
-                    await pipe.execute()
-            batch = [key for _, key in zip(range(_BATCH_KEYS), keys, strict=False)]
-
-    def _task_keys(self, group_index: int, task_id: TaskId) -> tuple[str, str, str]:
-        at = (self.request_id, group_index, task_id)
-        return self._keys.task_xml(*at), self._keys.task_trace(*at), self._keys.task_result(*at)
 
     def _event(
         self,

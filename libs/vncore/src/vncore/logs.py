@@ -14,7 +14,8 @@ from aws_lambda_powertools import Logger
 
 def logger(service: str, *, level: str | None = None) -> Logger:
     """Give the logger of a service; later calls with the same name share its configuration."""
-    log = Logger(service=service, stream=sys.stderr, use_rfc3339=True, utc=True)
+    # With a level of its own, or it reads LOG_LEVEL by itself and raises on what is none.
+    log = Logger(service=service, level="INFO", stream=sys.stderr, use_rfc3339=True, utc=True)
     if level is not None:
         log.setLevel(level)
     return log

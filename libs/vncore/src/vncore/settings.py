@@ -4,7 +4,9 @@ Each service derives one frozen class from `CommonSettings`, loads it once in it
 passes values down. The environment variable of a field is its name in capitals.
 """
 
-from dataclasses import dataclass
+import json
+import os
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
 from pydantic import PositiveInt, SecretStr, ValidationError
@@ -19,7 +21,11 @@ class CommonSettings(BaseSettings):
     """What vnapi, vnvs and vnas have in common."""
 
     model_config = SettingsConfigDict(
-        frozen=True, use_attribute_docstrings=True, extra="ignore", hide_input_in_errors=True
+        frozen=True,
+        use_attribute_docstrings=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        env_ignore_empty=True,  # as Compose and Terraform hand on what is not set
     )
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379")
@@ -47,6 +53,13 @@ class CommonSettings(BaseSettings):
     """How many attempts a task gets in all."""
 
 
+def usable_cores() -> int:
+    """Count the cores that this process may use: what a service runs at once by default."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @dataclass(frozen=True, slots=True)
 class EffectiveSetting:
     """One line of ``vn config``."""
@@ -69,10 +82,15 @@ def load(kind: type[S]) -> S:
         return kind()
     except ValidationError as err:
         wrong = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            f"{'.'.join(str(part) for part in fault['loc']).upper()}: {_words(fault['msg'])}"
             for fault in err.errors(include_input=False, include_url=False)
         )
         raise Misconfigured(wrong) from None
+
+
+def _words(message: str) -> str:
+    """Take away what pydantic puts before the words of our own validators."""
+    return message.removeprefix("Value error, ")
 
 
 def effective(settings: CommonSettings) -> list[EffectiveSetting]:
@@ -86,6 +104,19 @@ def effective(settings: CommonSettings) -> list[EffectiveSetting]:
         )
         for name, field in type(settings).model_fields.items()
     ]
+
+
+def printed(settings: CommonSettings, *, as_json: bool) -> str:
+    """Write a service's settings in force for its ``config`` command, secrets masked.
+
+    A line each, ``NAME=value`` with ``(set)`` behind what is not the default; or a JSON list.
+    """
+    lines = effective(settings)
+    if as_json:
+        return f"{json.dumps([asdict(line) for line in lines], indent=2)}\n"
+    return "".join(
+        f"{line.name}={line.value}{'' if line.default else '   (set)'}\n" for line in lines
+    )
 
 
 def _shown(value: Any) -> str:

@@ -7,9 +7,10 @@ import pytest
 
 from vnclient.local.valkey import ValkeyServer
 from vncore.connection import Connections
-from vncore.errors import Misconfigured, StoreUnavailable
+from vncore.errors import Misconfigured, StoreFull, StoreUnavailable
+from vncore.ids import new_request_id
 from vncore.keys import Keys
-from vncore.requests import RequestStore
+from vncore.requests import RequestStore, Submission
 from vncore.streams import ensure_group, read_group
 
 
@@ -33,8 +34,22 @@ async def test_a_dead_server_is_said_to_be_unavailable():
         with ValkeyServer(Path(folder)) as server:
             url = server.url
         async with Connections(url, block_ms=100) as connections:
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(StoreUnavailable) as raised:
                 await RequestStore(connections.commands, Keys()).ping()
+    assert raised.value.passing
+
+
+async def test_a_full_server_keeps_nothing_and_says_so(connections: Connections, keys: Keys):
+    submission = Submission(new_request_id(), b"<vnml/>", 1, received_at_ms=0)
+    store = RequestStore(connections.commands, keys)
+    await connections.commands.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(StoreFull) as raised:
+            await store.submit(submission)
+    finally:
+        await connections.commands.config_set("maxmemory", 0)
+    assert (raised.value.code, raised.value.passing) == ("STORE_FULL", True)
+    assert await connections.commands.keys("*") == []
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:6379", "http://127.0.0.1", "aws-secretsmanager://x"])

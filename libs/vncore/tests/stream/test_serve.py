@@ -1,15 +1,19 @@
 """The consumer loop on a real server: nothing taken beyond the slots, nothing lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
+from vncore import serving as serving_module
+from vncore import streams
 from vncore.connection import Connections
+from vncore.errors import StoreUnavailable
 from vncore.keys import WORKERS, Keys
 from vncore.logs import logger
-from vncore.streams import Consumer, Delivery, consumers_seen, serve
+from vncore.serving import serve
+from vncore.streams import Consumer, Delivery, consumers_seen
 
 LOG = logger("test", level="DEBUG")
 SHORT_MS = 300
@@ -157,10 +161,14 @@ async def test_stopping_waits_for_what_runs_and_takes_nothing_more(
         await connections.commands.xack(stream, WORKERS, delivery.entry_id)
         finished.set()
 
+    async def nobody_reads() -> bool:
+        return (await connections.commands.info("clients"))["blocked_clients"] == 0
+
     await connections.commands.xadd(stream, {"n": "1"})
     async with serving(connections, stream, handle) as stop:
         await asyncio.wait_for(started.wait(), 10)
         stop.set()
+        await until(nobody_reads)
         await connections.commands.xadd(stream, {"n": "2"})
         go.set()
     assert finished.is_set()
@@ -303,3 +311,130 @@ async def test_a_pending_entry_that_was_deleted_is_not_taken_over(
     await connections.commands.xdel(stream, entry_id)
     assert await Consumer(connections, stream, WORKERS, "two", idle_ms=1).reclaim(5) == []
     assert (await connections.commands.xpending(stream, WORKERS))["pending"] == 0
+
+
+@pytest.mark.parametrize(
+    ("passing", "deliveries"),
+    [
+        pytest.param(True, 1, id="the server was away: not counted"),
+        pytest.param(False, 2, id="the server answered: counted"),
+    ],
+)
+async def test_an_outage_does_not_count_against_an_entry(
+    connections: Connections, stream: str, passing: bool, deliveries: int
+):
+    seen: list[int] = []
+
+    async def handle(delivery: Delivery) -> None:
+        seen.append(delivery.deliveries)
+        if len(seen) == 1:
+            raise StoreUnavailable("away", passing=passing)
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+
+    async def again() -> bool:
+        return len(seen) == 2
+
+    await connections.commands.xadd(stream, {"n": "1"})
+    async with serving(connections, stream, handle):
+        await until(again)
+    assert seen == [1, deliveries]
+
+
+async def test_an_entry_is_handed_back_when_the_server_is_there_again(
+    connections: Connections, stream: str, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[int] = []
+    away = iter((True, False))
+    hand_back = Consumer.hand_back
+
+    async def sometimes(consumer: Consumer, entry_ids: Sequence[str]) -> None:
+        if entry_ids and next(away, False):
+            raise StoreUnavailable("still away", passing=True)
+        await hand_back(consumer, entry_ids)
+
+    async def handle(delivery: Delivery) -> None:
+        seen.append(delivery.deliveries)
+        if len(seen) == 1:
+            raise StoreUnavailable("away", passing=True)
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+
+    async def again() -> bool:
+        return len(seen) == 2
+
+    monkeypatch.setattr(Consumer, "hand_back", sometimes)
+    monkeypatch.setattr(serving_module, "_PAUSE_SECONDS", 0.01)
+    await connections.commands.xadd(stream, {"n": "1"})
+    async with serving(connections, stream, handle):
+        await until(again)
+    assert seen == [1, 1]
+
+
+async def test_what_a_read_that_was_given_up_had_taken_goes_to_another_at_once_and_uncounted(
+    connections: Connections, stream: str
+):
+    joined = asyncio.Event()
+
+    async def handle(delivery: Delivery) -> None:
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+        joined.set()
+
+    await connections.commands.xadd(stream, {"n": "1"})
+    stop = asyncio.Event()
+    one = Consumer(connections, stream, WORKERS, "one", idle_ms=60_000)
+    loop = asyncio.create_task(serve(one, handle, slots=1, stop=stop, log=LOG))
+    await asyncio.wait_for(joined.wait(), 10)
+    stop.set()
+    await connections.commands.xadd(stream, {"n": "2"})
+    # As the server does for a read whose cancellation has not reached it yet.
+    await connections.commands.xreadgroup(WORKERS, "one", {stream: ">"})
+    await asyncio.wait_for(loop, 10)
+    [taken] = await Consumer(connections, stream, WORKERS, "two", idle_ms=60_000).reclaim(5)
+    assert (taken.fields["n"], taken.deliveries) == ("2", 1)
+
+
+async def test_consumers_that_are_long_gone_are_forgotten_but_not_what_they_hold(
+    connections: Connections, stream: str, monkeypatch: pytest.MonkeyPatch
+):
+    async def names() -> set[str]:
+        return {one.name for one in await consumers_seen(connections.commands, stream, WORKERS)}
+
+    def consumer(name: str) -> Consumer:
+        return Consumer(connections, stream, WORKERS, name, idle_ms=60_000)
+
+    await consumer("first").join()
+    await connections.commands.xadd(stream, {"n": "1"})
+    assert len(await consumer("holding").read(1)) == 1
+    await connections.commands.xgroup_createconsumer(stream, WORKERS, "gone")
+    await consumer("early").join()
+    assert await names() == {"holding", "gone"}
+    monkeypatch.setattr(streams, "_FORGOTTEN_MS", -1)
+    await consumer("late").join()
+    assert await names() == {"holding"}
+
+
+async def test_a_fault_in_renewing_does_not_end_it(
+    connections: Connections, stream: str, monkeypatch: pytest.MonkeyPatch
+):
+    renewed, faults = asyncio.Event(), iter((True,))
+    renew = Consumer.renew
+
+    async def faulty(consumer: Consumer, entry_ids: Sequence[str]) -> set[str]:
+        if next(faults, False):
+            raise ValueError("broken on purpose")
+        renewed.set()
+        return await renew(consumer, entry_ids)
+
+    async def handle(delivery: Delivery) -> None:
+        await renewed.wait()
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+
+    async def all_acknowledged() -> bool:
+        return (
+            renewed.is_set()
+            and not (await connections.commands.xpending(stream, WORKERS))["pending"]
+        )
+
+    monkeypatch.setattr(Consumer, "renew", faulty)
+    await connections.commands.xadd(stream, {"n": "1"})
+    async with serving(connections, stream, handle):
+        await until(all_acknowledged)

@@ -1,10 +1,10 @@
 """Settings come from the environment, are checked at start, and never show a secret."""
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, field_validator
 
 from vncore.errors import Misconfigured
-from vncore.settings import CommonSettings, effective, load
+from vncore.settings import CommonSettings, effective, load, printed
 
 
 def shown(settings: CommonSettings) -> dict[str, str]:
@@ -48,3 +48,33 @@ def test_every_setting_is_explained_and_says_whether_it_is_the_default(
     assert all(line.help.endswith(".") for line in lines.values())
     assert not lines["LOG_LEVEL"].default
     assert lines["MAX_TASK_RETRIES"].default
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch):
+    for name in CommonSettings.model_fields:
+        monkeypatch.setenv(name.upper(), "")
+    assert all(line.default for line in effective(load(CommonSettings)))
+
+
+def test_settings_are_printed_a_line_each(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MAX_TASK_RETRIES", "5")
+    lines = printed(load(CommonSettings), as_json=False).splitlines()
+    assert "MAX_TASK_RETRIES=5   (set)" in lines
+    assert "REDIS_URL=redis://127.0.0.1:6379" in lines
+    assert len(lines) == len(CommonSettings.model_fields)
+
+
+class Refusing(CommonSettings):
+    word: str = "fine"
+
+    @field_validator("word")
+    @classmethod
+    def _refuse(cls, value: str) -> str:
+        raise ValueError("no such word")
+
+
+def test_what_a_setting_of_ours_refuses_is_said_in_our_words(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORD", "x")
+    with pytest.raises(Misconfigured) as refused:
+        load(Refusing)
+    assert refused.value.message == "WORD: no such word"

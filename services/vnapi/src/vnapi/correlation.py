@@ -50,9 +50,11 @@ class Correlation:
             except Exception:
                 self.log.exception("call_failed", extra={"path": scope["path"][:200]})
                 await call.answer_unexpected()
+            submitted = scope["state"].get("request_id")
             self.log.info(
                 "call_answered",
                 extra={
+                    **({"request_id": submitted} if submitted else {}),
                     "method": scope["method"],
                     "path": scope["path"][:200],
                     "http_status": call.http_status,

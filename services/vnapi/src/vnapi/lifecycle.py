@@ -8,18 +8,18 @@ of every request waited for: no wake-up is lost.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, cast
 
 from aws_lambda_powertools import Logger
 from redis.asyncio import Redis
 
-from vncore.connection import Connections, translated
+from vncore.connection import Connections
 from vncore.errors import StoreUnavailable
 from vncore.ids import RequestId
 from vncore.keys import Keys
 from vncore.messages import LifecycleEvent, MalformedEntry, RequestStatus
 from vncore.requests import RequestStore
-from vncore.streams import raise_if_cancelled
+from vncore.serving import raise_if_cancelled
+from vncore.streams import Delivery, newest_entry_id, read_after
 
 _BATCH = 1_000  # well below the stream's length: to be overtaken by its trimming, one must lag
 _PAUSE_SECONDS = 0.5  # after a failed read
@@ -103,42 +103,29 @@ class LifecycleReader:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _follow(self) -> None:
-        position = await self._newest()
+        position = await newest_entry_id(self._commands, self._stream)
         await self._look_at_all()  # after the position: what ends from now on is read below
         self.connected = True
         lagging = False
         while True:
-            entries = await self._read(position)
+            entries = await read_after(
+                self._readers, self._stream, position, count=_BATCH, block_ms=self._block_ms
+            )
             raise_if_cancelled()
-            for entry_id, fields in entries:
-                position = entry_id
-                self._notice(entry_id, fields)
+            for entry in entries:
+                position = entry.entry_id
+                self._notice(entry)
             if lagging and len(entries) < _BATCH:
                 # We were behind, and the stream may have been trimmed before we got there.
                 await self._look_at_all()
             lagging = len(entries) >= _BATCH
 
-    async def _newest(self) -> bytes:
-        with translated("find the end of the lifecycle stream"):
-            newest = await cast("Any", self._commands.xrevrange(self._stream, count=1))
-        return cast("bytes", newest[0][0]) if newest else b"0-0"
-
-    async def _read(self, position: bytes) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        with translated("read the lifecycle stream"):
-            answer = await cast(
-                "Any",
-                self._readers.xread({self._stream: position}, _BATCH, self._block_ms),
-            )
-        return [entry for _, entries in answer or () for entry in entries]
-
-    def _notice(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
+    def _notice(self, entry: Delivery) -> None:
         try:
-            event = LifecycleEvent.from_fields(
-                {name.decode(): value.decode() for name, value in fields.items()}
-            )
-        except (MalformedEntry, UnicodeDecodeError) as err:
+            event = LifecycleEvent.from_fields(entry.fields)
+        except MalformedEntry as err:
             self.log.warning(
-                "lifecycle_entry_malformed", extra={"entry": entry_id.decode(), "error": str(err)}
+                "lifecycle_entry_malformed", extra={"entry": entry.entry_id, "error": str(err)}
             )
             return
         if event.status.is_terminal:

@@ -2,15 +2,12 @@
 
 import argparse
 import asyncio
-import json
 import logging
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 
 import uvicorn
 from aws_lambda_powertools import Logger
@@ -23,13 +20,15 @@ from vnapi.readiness import Readiness
 from vnapi.routes import Door
 from vnapi.settings import ApiSettings
 from vnapi.submit import Submitter
+from vncore.clock import epoch_ms
 from vncore.connection import Connections
 from vncore.errors import Misconfigured
 from vncore.keys import ORCHESTRATORS, Keys
 from vncore.logs import logger
 from vncore.requests import RequestStore
-from vncore.settings import effective, load
-from vncore.streams import Consumer, consumer_name, serve
+from vncore.serving import serve
+from vncore.settings import load, printed
+from vncore.streams import Consumer, consumer_name
 from vncore.xml import XmlLimits
 
 _EX_CONFIG = 78  # sysexits.h
@@ -46,27 +45,13 @@ def main() -> None:
     try:
         settings = load(ApiSettings)
         if arguments.command == "config":
-            print_settings(settings, as_json=arguments.json)
+            sys.stdout.write(printed(settings, as_json=arguments.json))
         else:
             with asyncio.Runner(loop_factory=_fast_loop()) as runner:
                 runner.run(run(settings))
     except Misconfigured as err:
         sys.stderr.write(f"vnapi: {err.message}\n")
         sys.exit(_EX_CONFIG)
-
-
-def print_settings(settings: ApiSettings, *, as_json: bool) -> None:
-    """Write each setting with its value and where it came from."""
-    rows = effective(settings)
-    if as_json:
-        text = json.dumps([asdict(row) for row in rows], indent=2)
-    else:
-        width = max(len(row.name) for row in rows)
-        text = "\n".join(
-            f"{row.name:<{width}}  {row.value}{'' if row.default else '  (environment)'}"
-            for row in rows
-        )
-    sys.stdout.write(f"{text}\n")
 
 
 async def run(settings: ApiSettings) -> None:
@@ -143,7 +128,7 @@ def _door(
             store,
             XmlLimits(max_bytes=settings.payload_max_bytes),
             large_at_once=settings.large_documents_at_once,
-            clock=lambda: time.time_ns() // 1_000_000,
+            clock=epoch_ms,
         ),
         reader=reader,
         readiness=Readiness(

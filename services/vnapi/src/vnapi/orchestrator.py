@@ -101,7 +101,7 @@ _QUEUED = 202
 
 
 class MainOrchestrator:
-    """Handles deliveries of the ingest stream; `handle` is what `vncore.streams.serve` calls."""
+    """Handles deliveries of the ingest stream; `handle` is what `vncore.serving.serve` calls."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class MainOrchestrator:
             self._log.error("ingest_entry_malformed", extra={"error": str(err)})
             await acknowledge(self._redis, self._keys.ingest, ORCHESTRATORS, [delivery.entry_id])
             return
-        facts = {"request": entry.request_id, "deliveries": delivery.deliveries}
+        facts = {"request_id": entry.request_id, "deliveries": delivery.deliveries}
         status = await self._store.status(entry.request_id)
         if status is None or status.is_terminal:
             await acknowledge(self._redis, self._keys.ingest, ORCHESTRATORS, [delivery.entry_id])

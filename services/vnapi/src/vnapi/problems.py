@@ -15,7 +15,10 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from vncore.codes import CODES, ErrorCode
-from vncore.errors import InvalidRequest, StoreUnavailable, VnError
+from vncore.errors import InvalidRequest, StoreFull, StoreUnavailable, VnError
+from vncore.logs import logger
+
+_log = logger("vnapi")
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -67,6 +70,10 @@ def of(error: VnError, facts: Mapping[str, Any] | None = None) -> dict[str, Any]
     rule = {"rule": error.rule} if error.rule else {}
     detail = error.message
     if isinstance(error, StoreUnavailable):
+        _log.warning("store_failed", extra={"code": error.code, "error": error.message})
+    if isinstance(error, StoreFull):
+        detail = "the server that keeps requests has no memory left; nothing was kept"
+    elif isinstance(error, StoreUnavailable):
         # Addresses stay in the log. A submission may have been kept although no answer came.
         detail = "the server that keeps requests does not answer; a submission may have been kept"
     return problem(error.known, detail, {**rule, **error.place.fields(), **(facts or {})})

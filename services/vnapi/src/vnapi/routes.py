@@ -100,7 +100,7 @@ def router(door: Door) -> APIRouter:
 
 async def _run(door: Door, request: Request, document: CheckedDocument, wait: Wait) -> Response:
     """Submit a checked document, and wait for its end where that is asked for."""
-    request_id = new_request_id()
+    request_id = request.state.request_id = new_request_id()
     trace: Trace = request.state.trace
     content_type = request.headers["content-type"]
     try:

@@ -1,8 +1,8 @@
 """The settings of vnapi; read once in `main`, passed down in pieces."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 
 from vncore.settings import CommonSettings
 
@@ -16,7 +16,7 @@ class ApiSettings(CommonSettings):
     http_host: str = "127.0.0.1"
     """Address to listen on; ``0.0.0.0`` for every interface, as containers need it."""
 
-    http_port: NonNegativeInt = 8080
+    http_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     """Port to listen on; 0 takes a free one and logs it."""
 
     payload_max_bytes: PositiveInt = 10 * 1024 * 1024

@@ -6,7 +6,6 @@ Called by `routes`; everything that can be refused is refused here, before anyth
 import asyncio
 import ctypes
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from lxml import etree
 
 from vncore import xml
+from vncore.clock import Clock
 from vncore.errors import Place, UnprocessableDocument
 from vncore.ids import RequestId
 from vncore.messages import Trace
@@ -42,9 +42,8 @@ class Submitter:
         limits: xml.XmlLimits,
         *,
         large_at_once: int,
-        clock: Callable[[], int],
+        clock: Clock,
     ) -> None:
-        """`clock` gives the time in epoch milliseconds."""
         self._store = store
         self._limits = limits
         self._large = asyncio.Semaphore(large_at_once)

@@ -23,7 +23,8 @@ from vncore.keys import ORCHESTRATORS, Keys
 from vncore.logs import logger
 from vncore.messages import IngestEntry
 from vncore.requests import RequestStore, Submission
-from vncore.streams import Consumer, Delivery, serve
+from vncore.serving import serve
+from vncore.streams import Consumer, Delivery
 
 DOCUMENT = b'<vnml><project><group name="g"/></project></vnml>'
 LOG = logger("vnapi-test")

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from starlette.datastructures import Headers
 
 from vnapi import problems
 from vnapi.correlation import Correlation, trace_of
-from vncore.errors import InvalidRequest, StoreUnavailable
+from vncore.errors import InvalidRequest, StoreFull, StoreUnavailable
 from vncore.logs import logger
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -36,6 +37,14 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     @app.get("/store")
     async def store() -> None:
         raise StoreUnavailable("redis://user:secret@host does not answer")
+
+    @app.get("/full")
+    async def full() -> None:
+        raise StoreFull("submit_request: out of the secret memory")
+
+    @app.get("/submitted")
+    async def submitted(request: Request) -> None:
+        request.state.request_id = "r-1"
 
     @app.get("/number")
     async def number(n: int) -> int:
@@ -88,6 +97,7 @@ def test_a_traceparent_is_kept_only_in_the_form_of_the_standard(sent: str, kept:
     [
         pytest.param("/broken", "GET", 500, "INTERNAL", id="a bug"),
         pytest.param("/store", "GET", 503, "STORE_UNAVAILABLE", id="the store"),
+        pytest.param("/full", "GET", 503, "STORE_FULL", id="the store has no memory"),
         pytest.param("/none", "GET", 404, "ROUTE_NOT_FOUND", id="no route"),
         pytest.param("/trace/", "GET", 404, "ROUTE_NOT_FOUND", id="slash"),
         pytest.param("/trace", "POST", 405, "METHOD_NOT_ALLOWED", id="method"),
@@ -142,3 +152,24 @@ async def test_each_call_is_one_log_line_with_its_ids(client: httpx.AsyncClient)
     assert line["message"] == "call_answered"
     assert (line["correlation_id"], line["traceparent"]) == ("r3", PARENT)
     assert (line["method"], line["path"], line["http_status"]) == ("GET", "/trace", 200)
+
+
+def records(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
+    return [vars(record) for record in caplog.records if record.getMessage() == event]
+
+
+async def test_the_line_of_a_submission_names_the_request(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.get("/submitted")
+    await client.get("/trace")
+    assert [line.get("request_id") for line in records(caplog, "call_answered")] == ["r-1", None]
+
+
+async def test_why_the_store_failed_is_in_the_log(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.get("/full")
+    [line] = records(caplog, "store_failed")
+    assert line["code"] == "STORE_FULL"
+    assert line["error"] == "submit_request: out of the secret memory"

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from vnapi.main import _listen, main, print_settings
+from vnapi.main import _listen, main
 from vnapi.settings import ApiSettings
 from vncore.errors import Misconfigured
 from vncore.settings import load
@@ -34,7 +34,13 @@ def test_a_function_takes_the_requests_when_one_is_named(environment: pytest.Mon
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("HTTP_PORT", "-1"), ("HTTP_PORT", "http"), ("PAYLOAD_MAX_BYTES", "0"), ("LOG_LEVEL", "x")],
+    [
+        ("HTTP_PORT", "-1"),
+        ("HTTP_PORT", "65536"),
+        ("HTTP_PORT", "http"),
+        ("PAYLOAD_MAX_BYTES", "0"),
+        ("LOG_LEVEL", "x"),
+    ],
 )
 def test_a_wrong_setting_is_named_and_its_value_is_not(
     environment: pytest.MonkeyPatch, name: str, value: str
@@ -54,7 +60,8 @@ def test_secrets_are_masked_and_origins_told(
 ) -> None:
     environment.setenv("REDIS_URL", "rediss://user:hunter2@cache.example:6379")
     environment.setenv("HTTP_PORT", "9000")
-    print_settings(load(ApiSettings), as_json=True)
+    environment.setattr("sys.argv", ["vnapi", "config", "--json"])
+    main()
     shown = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert "hunter2" not in str(shown)
     assert "cache.example" in shown["REDIS_URL"]["value"]

@@ -1,19 +1,21 @@
 """End the scripts of a worker that died too suddenly to do so itself (kill -9, out of memory).
 
-The worker tells a pipe which script begins and which has ended; at the other end listens a small
-process of its own, this file run as a program. The end of the pipe is the end of the worker: every
-process in the sessions of scripts that still ran is killed then. Used by `script`; made in `main`.
+The worker has one folder for the directories of all its tasks, and holds one end of a pipe. At the
+other end waits a small process of its own, this file run as a program. The end of the pipe is the
+end of the worker: every process that calls a directory in the folder its home, or is in one, is
+killed then, and the folder is removed. Made in `main`; its `folder` is used by `script`.
 
-    python -I -S lifeline.py        standard input: lines "+PID" and "-PID"
-
-A process that left its script's session is found by a living worker only (`strays`).
+    python -I -S lifeline.py FOLDER        standard input: never written to
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -21,21 +23,19 @@ _LOOKS = 50  # at the process table: whoever forks faster than 50 looks kill is 
 
 
 class Lifeline:
-    """The worker's end of the pipe; nothing here raises or waits when the other end is gone."""
+    """The worker's end of the pipe."""
 
-    def __init__(self) -> None:
+    def __init__(self, parent: Path | None) -> None:
+        """Make the folder in `parent`; None: in the system's place for temporary files."""
+        self.folder = Path(tempfile.mkdtemp(prefix="vn-worker-", dir=parent))
         self._watcher = subprocess.Popen(  # noqa: S603 - this very file
-            [sys.executable, "-I", "-S", __file__],
+            [sys.executable, "-I", "-S", __file__, str(self.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
             start_new_session=True,  # what ends the worker's session must not end it
         )
-        assert self._watcher.stdin is not None
-        self._pipe = self._watcher.stdin
-        os.set_blocking(self._pipe.fileno(), False)
-        self.holds = True
 
     def __enter__(self) -> Self:
         return self
@@ -48,62 +48,38 @@ class Lifeline:
     ) -> None:
         self.close()
 
-    def began(self, pid: int) -> None:
-        """Say that a script has started as leader of the session `pid`."""
-        self._say(f"+{pid}\n")
-
-    def ended(self, pid: int) -> None:
-        """Say that the script has ended; before it is reaped: later the id may be another's."""
-        self._say(f"-{pid}\n")
-
     def close(self) -> None:
-        """Let the watcher end; the scripts that still run end with it."""
-        self._pipe.close()
+        """Let go: what still runs in the folder is ended, then the folder is gone."""
+        assert self._watcher.stdin is not None
+        self._watcher.stdin.close()
         self._watcher.wait()
 
-    def _say(self, line: str) -> None:
-        if not self.holds:
-            return
-        try:
-            os.write(self._pipe.fileno(), line.encode())  # short enough to go whole or not at all
-        except OSError:  # it was killed, or stopped until the pipe was full
-            # One that has missed a line must never act: it might kill a stranger.
-            self._watcher.kill()
-            self.holds = False
 
-
-def watch(lines: Iterable[bytes]) -> None:
-    """Follow what a worker says until it is gone, then end what it left running."""
-    sessions: set[int] = set()
-    for line in lines:
-        pid = int(line[1:])
-        (sessions.add if line.startswith(b"+") else sessions.discard)(pid)
+def watch(folder: str) -> None:
+    """Wait for the end of the worker, then end what it left running, and remove the folder."""
+    sys.stdin.buffer.read()
     for _ in range(_LOOKS):
-        found = list(_members(sessions))
+        found = list(_at_home_in(os.fsencode(folder) + b"/"))
         for pid in found:
             _kill(pid)
         if not found:
             break
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-def _members(sessions: set[int]) -> Iterator[int]:
-    """Give the processes of the sessions; where there is no ``/proc``, their leaders' groups."""
-    if not sessions:
-        return
-    try:
-        names = os.listdir("/proc")  # noqa: PTH208 - pathlib is slow to load
-    except OSError:
-        yield from (-pid for pid in sessions)
-        sessions.clear()
-        return
-    for pid in (int(name) for name in names if name.isdecimal()):
+def _at_home_in(folder: bytes) -> Iterator[int]:
+    """Give the processes whose home or current directory is below the folder.
+
+    None where there is no ``/proc``: there a script ends with its own limits only.
+    """
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - likewise
-                state, _parent, _group, session = file.read().rpartition(b")")[2].split()[:4]
-        except (OSError, ValueError):  # it ended just now
+            current = os.readlink(os.fsencode(process / "cwd"))  # noqa: PTH115 - bytes
+            is_there = current.startswith(folder)
+            if is_there or b"\0HOME=" + folder in b"\0" + (process / "environ").read_bytes():
+                yield int(process.name)
+        except OSError:  # it ended just now, or is somebody else's
             continue
-        if int(session) in sessions and state not in b"ZX":
-            yield pid
 
 
 def _kill(pid: int) -> None:
@@ -114,4 +90,4 @@ def _kill(pid: int) -> None:
 
 
 if __name__ == "__main__":
-    watch(sys.stdin.buffer)
+    watch(sys.argv[1])

@@ -9,30 +9,33 @@ Exit status: 0; 78 when a setting is wrong; of ``value`` also 65 (the document i
 
 import argparse
 import asyncio
-import json
 import signal
 import sys
-import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from aws_lambda_powertools import Logger
 
 from vnas import desk
 from vnas.hardening import become_subreaper, hide_from_scripts
+from vnas.lifeline import Lifeline
 from vnas.limits import find_prlimit
 from vnas.script import ScriptRunner
 from vnas.scriptfile import ScriptFile
 from vnas.settings import WorkerSettings
 from vnas.strays import StrayChildren
 from vnas.work import Worker
+from vncore.clock import epoch_ms
 from vncore.connection import Connections
+from vncore.drain import until_stopped
 from vncore.errors import AttemptFailed, Misconfigured, VnError
 from vncore.failures import Failure
 from vncore.keys import WORKERS, Keys
 from vncore.logs import logger
-from vncore.settings import effective, load
-from vncore.streams import Consumer, consumer_name, serve
+from vncore.serving import serve
+from vncore.settings import load, printed
+from vncore.streams import Consumer, consumer_name
 from vncore.tasks import TaskStore
 
 EX_CONFIG = 78
@@ -45,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load(WorkerSettings)
         if options.command == "config":
-            return _show(settings, as_json=options.json)
+            sys.stdout.write(printed(settings, as_json=options.json))
+            return 0
         if options.command == "value":
             return _value(_with_options(settings, options), options.taskfile)
         asyncio.run(work_until_stopped(settings))
@@ -65,9 +69,15 @@ async def work_until_stopped(settings: WorkerSettings) -> None:
     log = logger("vnas", level=settings.log_level)
     hidden = hide_from_scripts()
     script = ScriptFile(settings.vnas_script)
-    runner = _runner(settings, script)
-    if missing := _missing_protection(hidden=hidden, adopting=runner.sweeps):
-        log.warning("protection_missing", extra={"missing": missing})
+    with _runner(settings, script) as runner:
+        if missing := _missing_protection(hidden=hidden, adopting=runner.sweeps):
+            log.warning("protection_missing", extra={"missing": missing})
+        await _work(settings, script, runner, log)
+
+
+async def _work(
+    settings: WorkerSettings, script: ScriptFile, runner: ScriptRunner, log: Logger
+) -> None:
     keys = Keys(settings.redis_key_prefix)
     async with Connections(
         settings.redis_url.get_secret_value(), block_ms=settings.default_block_ms
@@ -86,7 +96,7 @@ async def work_until_stopped(settings: WorkerSettings) -> None:
             worker_id=consumer.name,
             max_deliveries=settings.max_task_retries,
             output_bytes=settings.vnas_output_max_bytes,
-            clock=_epoch_ms,
+            clock=epoch_ms,
         )
         stop = asyncio.Event()
         serving = asyncio.ensure_future(
@@ -101,43 +111,21 @@ async def work_until_stopped(settings: WorkerSettings) -> None:
                 "digest": script.digest(),
             },
         )
-        await _until_stopped(serving, stop, runner, drain_ms=settings.vnas_drain_ms)
+        await until_stopped(serving, stop, drain_ms=settings.vnas_drain_ms, log=log)
     log.info("worker_stopped", extra={"worker_id": consumer.name})
 
 
-async def _until_stopped(
-    serving: "asyncio.Future[None]", stop: asyncio.Event, runner: ScriptRunner, *, drain_ms: int
-) -> None:
-    """Wait for the end of `serving`; the first signal drains it, the second cancels it."""
-    log = logger("vnas")
-    loop = asyncio.get_running_loop()
-
-    def end_now() -> None:
-        log.warning("scripts_stopped", extra={"count": runner.running})
-        serving.cancel()
-
-    def on_signal() -> None:
-        if stop.is_set():
-            end_now()
-            return
-        log.info("worker_draining", extra={"running": runner.running})
-        stop.set()
-        loop.call_later(drain_ms / 1000, end_now)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    with suppress(asyncio.CancelledError):
-        await serving
-
-
-def _runner(settings: WorkerSettings, script: ScriptFile) -> ScriptRunner:
-    return ScriptRunner(
-        script.path,
-        settings.limits(),
-        prlimit=find_prlimit(),
-        strays=StrayChildren() if become_subreaper() else None,
-        directories=settings.vnas_task_directory,
-    )
+@contextmanager
+def _runner(settings: WorkerSettings, script: ScriptFile) -> Iterator[ScriptRunner]:
+    # Before the strays are counted: its process is none.
+    with Lifeline(settings.vnas_task_directory) as lifeline:
+        yield ScriptRunner(
+            script.path,
+            settings.limits(),
+            prlimit=find_prlimit(),
+            strays=StrayChildren() if become_subreaper() else None,
+            directories=lifeline.folder,
+        )
 
 
 def _missing_protection(*, hidden: bool, adopting: bool) -> list[str]:
@@ -176,26 +164,17 @@ def _value(settings: WorkerSettings, taskfile: str) -> int:
 
 async def _value_or_stop(task_xml: bytes, settings: WorkerSettings, script: ScriptFile) -> bytes:
     """Value one task; SIGTERM kills its script and clears away, then raises CancelledError."""
-    valuing = asyncio.ensure_future(
-        desk.value(
-            task_xml,
-            _runner(settings, script),
-            script_digest=script.digest(),
-            output_bytes=settings.vnas_output_max_bytes,
+    with _runner(settings, script) as runner:
+        valuing = asyncio.ensure_future(
+            desk.value(
+                task_xml,
+                runner,
+                script_digest=script.digest(),
+                output_bytes=settings.vnas_output_max_bytes,
+            )
         )
-    )
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, valuing.cancel)
-    return await valuing
-
-
-def _show(settings: WorkerSettings, *, as_json: bool) -> int:
-    rows = effective(settings)
-    if as_json:
-        sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-        return 0
-    for row in rows:
-        sys.stdout.write(f"{row.name}={row.value}{'' if row.default else '   (set)'}\n")
-    return 0
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, valuing.cancel)
+        return await valuing
 
 
 def _with_options(settings: WorkerSettings, options: argparse.Namespace) -> WorkerSettings:
@@ -221,7 +200,3 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("a positive number of milliseconds")
     return int(text)
-
-
-def _epoch_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -19,7 +19,6 @@ from vnas.channels import Channels, open_channels
 from vnas.ending import ended
 from vnas.environment import TaskFacts, script_environment
 from vnas.exits import check_exit
-from vnas.lifeline import Lifeline
 from vnas.limits import ScriptLimits, limiting_command
 from vnas.strays import StrayChildren
 from vnas.taskdir import task_directory
@@ -47,21 +46,18 @@ class ScriptRunner:
         *,
         prlimit: str | None,
         strays: StrayChildren | None = None,
-        lifeline: Lifeline | None = None,
         directories: Path | None = None,
     ) -> None:
         """Take the absolute path of the script and what it may use.
 
         `prlimit` is the path of that command; None: only time and output are limited. `strays`
-        None: processes that left the script's group are not looked for. `lifeline` ends scripts
-        when this process is killed; None: they go on. `directories` is where the tasks' own
-        directories are made; None: the system's place for temporary files.
+        None: processes that left the script's group are not looked for. `directories` is where
+        the tasks' own directories are made; None: the system's place for temporary files.
         """
         self._command = [*limiting_command(limits, prlimit), str(script)]
         self._limits = limits
         self._watched_by_kernel = prlimit is not None and limits.file_bytes > 0
         self._strays = strays
-        self._lifeline = lifeline
         self._directories = directories
         self._running: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -121,8 +117,6 @@ class ScriptRunner:
             raise _not_started(err) from err
         # No await between start and this line: a sweep must never take a script for a stray.
         self._running[process.pid] = process
-        if self._lifeline is not None:
-            self._lifeline.began(process.pid)
         return process
 
     async def _ended_in_time(
@@ -166,8 +160,6 @@ class ScriptRunner:
         # Before reaping: as long as the script is a zombie, its id is nobody else's.
         _kill_group(process.pid)
         await ended(process)
-        if self._lifeline is not None:
-            self._lifeline.ended(process.pid)
         process.wait()
         del self._running[process.pid]
         if self._strays is not None and (left := await self._strays.sweep(self._running.keys())):

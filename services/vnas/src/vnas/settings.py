@@ -1,21 +1,14 @@
 """The worker's settings: read once in `main`, passed down in pieces."""
 
-import os
+import tempfile
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from vnas.limits import ScriptLimits
 from vnas.scriptfile import shipped_script
-from vncore.settings import CommonSettings
-
-
-def _cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+from vncore.settings import CommonSettings, usable_cores
 
 
 class WorkerSettings(CommonSettings):
@@ -27,7 +20,7 @@ class WorkerSettings(CommonSettings):
     vnas_script_mode: Literal["exec"] = "exec"
     """How the script runs; ``exec``: a process for each task."""
 
-    vnas_slots: PositiveInt = Field(default_factory=_cores)
+    vnas_slots: PositiveInt = Field(default_factory=usable_cores)
     """How many scripts run at once. Default: the cores that this process may use."""
 
     vnas_script_timeout_ms: PositiveInt = 900_000
@@ -53,6 +46,19 @@ class WorkerSettings(CommonSettings):
 
     vnas_drain_ms: NonNegativeInt = 25_000
     """How long running scripts may go on after SIGTERM, in milliseconds; 0: they are stopped."""
+
+    @field_validator("vnas_task_directory")
+    @classmethod
+    def _writable_folder(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        if not value.is_dir():
+            raise ValueError("no such folder")
+        try:
+            with tempfile.TemporaryDirectory(dir=value):
+                return value.absolute()
+        except OSError as err:
+            raise ValueError(f"nothing can be made in it: {err.strerror}") from err
 
     def limits(self) -> ScriptLimits:
         """Give what one run of the script may use."""

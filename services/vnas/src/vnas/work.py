@@ -1,12 +1,11 @@
 """One task: its document goes through the valuation script and becomes a result or a failure.
 
 In comes a delivery of the dispatch stream; out goes one settled attempt. Called by
-`vncore.streams.serve`, which reads no more than there are free slots, keeps what is held fresh
+`vncore.serving.serve`, which reads no more than there are free slots, keeps what is held fresh
 while the script runs, and takes over what dead workers held.
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 
 from vnas.environment import TaskFacts
@@ -14,6 +13,7 @@ from vnas.result import make_result
 from vnas.script import ScriptRunner
 from vnas.scriptfile import ScriptFile
 from vnas.update import Outcome, settle
+from vncore.clock import Clock
 from vncore.errors import AttemptFailed, InvalidRequest, ScriptFailed, ScriptTimedOut, VnError
 from vncore.failures import Failure
 from vncore.ids import parse_request_id
@@ -41,9 +41,9 @@ class Worker:
         worker_id: str,
         max_deliveries: int,
         output_bytes: int,
-        clock: Callable[[], int],
+        clock: Clock,
     ) -> None:
-        """Take the parts; `clock` gives epoch milliseconds.
+        """Take the parts.
 
         A delivery after `max_deliveries` others is not run: its task ended that many workers.
         """

@@ -117,6 +117,9 @@ def test_sigterm_stops_the_script_of_a_desk_too(write_script, taskfile, tmp_path
         pytest.param({"VNAS_SCRIPT": "/nonexistent/x"}, "VNAS_SCRIPT: there is no", id="missing"),
         pytest.param({"VNAS_SCRIPT": "/etc/passwd"}, "not executable", id="not executable"),
         pytest.param({"VNAS_SCRIPT": "/tmp"}, "is not a file", id="a directory"),
+        pytest.param({"VNAS_TASK_DIRECTORY": "/nonexistent"}, "no such folder", id="no folder"),
+        pytest.param({"VNAS_TASK_DIRECTORY": "/proc"}, "VNAS_TASK_DIRECTORY", id="not writable"),
+        pytest.param({"LOG_LEVEL": "TRACE"}, "LOG_LEVEL", id="no such level"),
         pytest.param({"VNAS_SLOTS": "0"}, "VNAS_SLOTS", id="no slots"),
         pytest.param({"VNAS_SCRIPT_MODE": "turbo"}, "VNAS_SCRIPT_MODE", id="unknown mode"),
         pytest.param(

@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vncore.clock import Clock
 from vncore.failures import Failure
-from vncore.held import Clock, HeldRequest, ReceivedUpdate, Retry
+from vncore.held import HeldRequest, ReceivedUpdate, Retry
 from vncore.ids import TaskId
 from vncore.logs import logger
 from vncore.messages import TaskUpdate

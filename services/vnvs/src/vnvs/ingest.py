@@ -1,7 +1,7 @@
 """Take an entry of ``stream:request:ingest`` and hand its request to an orchestrator.
 
 In comes a delivery; out goes a request that is terminal, or left to be delivered again. Called by
-`vncore.streams.serve`, many at once.
+`vncore.serving.serve`, many at once.
 """
 
 from vncore.connection import Connections

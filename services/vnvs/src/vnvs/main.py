@@ -9,23 +9,22 @@ Exit status: 0; 1 when the document is at fault or cannot be read; 78 when a set
 
 import argparse
 import asyncio
-import json
 import random
-import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+from vncore.clock import epoch_ms
 from vncore.connection import Connections
+from vncore.drain import until_stopped
 from vncore.errors import Misconfigured, VnError
 from vncore.keys import ORCHESTRATORS, Keys
 from vncore.logs import logger
 from vncore.requests import RequestStore
-from vncore.settings import effective, load
-from vncore.streams import Consumer, consumer_name, serve
+from vncore.serving import serve
+from vncore.settings import load, printed
+from vncore.streams import Consumer, consumer_name
 from vnvs.desk import Desk, told
 from vnvs.hydrator import Hydrator
 from vnvs.ingest import Ingest
@@ -46,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load(VnvsSettings)
         if options.command == "config":
-            return _show(settings, as_json=options.json)
+            sys.stdout.write(printed(settings, as_json=options.json))
+            return 0
         if options.command == "hydrate":
             return _hydrate(settings, options)
         asyncio.run(run_until_stopped(settings))
@@ -98,33 +98,8 @@ async def run_until_stopped(settings: VnvsSettings) -> None:
                 "hydration_processes": settings.hydration_processes,
             },
         )
-        await _until_stopped(serving, stop, drain_ms=settings.vnvs_drain_ms)
+        await until_stopped(serving, stop, drain_ms=settings.vnvs_drain_ms, log=log)
     log.info("orchestrator_stopped", extra={"consumer": consumer.name})
-
-
-async def _until_stopped(
-    serving: "asyncio.Future[None]", stop: asyncio.Event, *, drain_ms: int
-) -> None:
-    """Wait for the end of `serving`; the first signal drains it, the second cancels it."""
-    log = logger("vnvs")
-    loop = asyncio.get_running_loop()
-
-    def end_now() -> None:
-        log.info("requests_handed_back")
-        serving.cancel()
-
-    def on_signal() -> None:
-        if stop.is_set():
-            end_now()
-            return
-        log.info("orchestrator_draining")
-        stop.set()
-        loop.call_later(drain_ms / 1000, end_now)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    with suppress(asyncio.CancelledError):
-        await serving
 
 
 @asynccontextmanager
@@ -157,7 +132,7 @@ def _tools(
         policy=RetryPolicy(settings.max_task_retries, jitter=random.SystemRandom().random),
         request_ttl_seconds=settings.request_ttl_seconds,
         failed_ttl_seconds=settings.failed_ttl_seconds,
-        clock=_epoch_ms,
+        clock=epoch_ms,
     )
 
 
@@ -214,16 +189,6 @@ def _file_root(settings: VnvsSettings, options: argparse.Namespace) -> Path | No
     return settings.hydration_file_root
 
 
-def _show(settings: VnvsSettings, *, as_json: bool) -> int:
-    rows = effective(settings)
-    if as_json:
-        sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-        return 0
-    for row in rows:
-        sys.stdout.write(f"{row.name}={row.value}{'' if row.default else '   (set)'}\n")
-    return 0
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vnvs", description="VN's request orchestrator.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
@@ -243,10 +208,6 @@ def _parser() -> argparse.ArgumentParser:
     config = commands.add_parser("config", help="show the settings in force")
     config.add_argument("--json", action="store_true", help="as JSON")
     return parser
-
-
-def _epoch_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 if __name__ == "__main__":

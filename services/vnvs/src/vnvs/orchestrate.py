@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
+from vncore.clock import Clock
 from vncore.errors import StoreUnavailable, Superseded, VnError
 from vncore.failures import Failure
-from vncore.held import Clock, HeldRequest
+from vncore.held import HeldRequest
 from vncore.ids import TaskId
 from vncore.logs import bound, logger
 from vncore.requests import RequestStore

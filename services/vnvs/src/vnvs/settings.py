@@ -1,31 +1,21 @@
 """The orchestrator's settings: read once in `main`, passed down in pieces."""
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
-from vncore.settings import CommonSettings
+from vncore.settings import CommonSettings, usable_cores
 from vnvs.hydration import HydrationLimits
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")  # so an ARN is none
 _DEFAULTS = HydrationLimits()
 
 
-def _cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class VnvsSettings(CommonSettings):
     """What vnvs is told by its environment."""
-
-    model_config = SettingsConfigDict(env_ignore_empty=True)
 
     hydration_file_root: Path | None = None
     """Below which folder ``file://`` and relative hrefs may read; empty: they are refused."""
@@ -43,7 +33,7 @@ class VnvsSettings(CommonSettings):
     """How long running requests may go on after SIGTERM, in milliseconds, before another
     orchestrator gets them; 0: at once."""
 
-    hydration_processes: PositiveInt = Field(default_factory=_cores)
+    hydration_processes: PositiveInt = Field(default_factory=usable_cores)
     """How many child processes hydrate at once. Default: the cores that this process may use."""
 
     hydration_timeout_ms: PositiveInt = 30_000
