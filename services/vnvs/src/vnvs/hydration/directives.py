@@ -40,9 +40,14 @@ def has_directive(element: Element) -> bool:
 
 
 def elements_with_static_href(root: Element) -> list[Element]:
-    """Give the elements whose ``href`` is known as it stands, in document order."""
+    """Give the elements whose ``href`` can be followed as it stands, in document order."""
     found: Any = _FIND_HREFS(root)
-    return [element for element in found if not has_placeholder(element.get(HREF) or "")]
+    return [element for element in found if is_static_href(element)]
+
+
+def is_static_href(element: Element) -> bool:
+    """Tell whether nothing that finds the counterpart (R2) waits for a placeholder."""
+    return not any(has_placeholder(element.get(name) or "") for name in (HREF, "name", "id"))
 
 
 def elements_with_href(root: Element) -> list[Element]:

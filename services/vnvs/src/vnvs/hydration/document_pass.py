@@ -8,7 +8,7 @@ from collections.abc import Callable
 from vncore import xml
 from vncore.errors import HydrationFailed, Place
 from vnvs.hydration.budget import deeper_than, nodes_in
-from vnvs.hydration.directives import HREF, SELECT, USE, Role, has_directive
+from vnvs.hydration.directives import HREF, SELECT, USE, Role, has_directive, plain_attributes
 from vnvs.hydration.elements import Hydrator
 from vnvs.hydration.faults import Faults
 from vnvs.hydration.hrefs import StaticHrefs
@@ -79,7 +79,7 @@ class DocumentPass:
         )
 
     def _look_again(self) -> None:
-        self._tree.look_again(self._hydrator.under)
+        self._tree.look_again(self._hydrator.holds)
 
     def _cycle(self, target: Element) -> HydrationFailed:
         return self._hydrator.places.cycle(self._hydrator.stack, target)
@@ -109,7 +109,7 @@ class DocumentPass:
             self._frame(groups_of(project_of(self._root))[number], Role.GROUP, busy)
 
     def _frame(self, frame: Element, role: Role, busy: list[Element] | None = None) -> None:
-        if not has_directive(frame):
+        if frame in self._tree.frames_done or not has_directive(frame):
             return
         try:
             self._hydrate_frame(frame, role, busy or [])
@@ -119,6 +119,7 @@ class DocumentPass:
             self._faults.add(err)
             for name in (HREF, SELECT, USE):
                 frame.attrib.pop(name, "")
+        self._tree.frames_done.add(frame)
 
     def _hydrate_frame(self, frame: Element, role: Role, busy: list[Element]) -> None:
         """Expand and merge, but leave what is inside to its own turn."""
@@ -138,6 +139,8 @@ class DocumentPass:
         if HREF in attributes:
             self._hrefs.merge_one(frame, role)
             self._look_again()
+            for name, value in self._brought_attributes(frame, attributes).items():
+                frame.set(name, value)
         select = frame.get(SELECT)
         if select is None:
             return
@@ -160,6 +163,12 @@ class DocumentPass:
             hydrator.stack.pop()
         hydrator.put_in_place(frame, merged)
         self._look_again()
+
+    def _brought_attributes(self, frame: Element, known: dict[str, str]) -> dict[str, str]:
+        """Expand what an href brought; what was there before is data by now (P3)."""
+        brought = [name for name, _ in plain_attributes(frame) if name not in known]
+        expand = self._hydrator.expanded_attributes
+        return {name: expand(frame, Scope(), only=name)[name] for name in brought}
 
     def _frame_first(self, selected: Element, busy: list[Element]) -> None:
         """Hydrate a group before another one takes it over (T3)."""

@@ -9,15 +9,25 @@ from dataclasses import dataclass, field, replace
 
 from vncore.errors import HydrationFailed
 from vnvs.hydration.budget import Budget
-from vnvs.hydration.directives import HREF, SELECT, USE, Directives, is_vnml, plain_attributes
+from vnvs.hydration.directives import (
+    HREF,
+    SELECT,
+    USE,
+    Directives,
+    has_directive,
+    is_vnml,
+    plain_attributes,
+)
 from vnvs.hydration.evaluation import ScopedEvaluation
 from vnvs.hydration.faults import Faults
+from vnvs.hydration.held import Held, Holds
 from vnvs.hydration.library import Library, tag_path
 from vnvs.hydration.links import Evaluation
 from vnvs.hydration.merge import TextRule, merge
 from vnvs.hydration.nesting import MAX_NESTING
 from vnvs.hydration.nodes import (
     Element,
+    Value,
     attributes_of,
     copy_of,
     new_element,
@@ -30,6 +40,9 @@ from vnvs.hydration.selection import Chosen, choose, text_of
 from vnvs.hydration.shapes import Context
 from vnvs.hydration.trace import Trace
 from vnvs.hydration.tree import NotYetKnown, Tree
+from vnvs.hydration.values import hydrated_value
+
+_NOTHING_HELD = Held()
 
 
 @dataclass(slots=True)
@@ -41,8 +54,8 @@ class Hydrator:
     trace: Trace = field(default_factory=Trace)
     faults: Faults | None = None  # a check: keep faults and go on
     context_used: bool = False  # set when a relative path was looked at
-    under: dict[Element, list[Element]] = field(default_factory=dict)
-    """Elements that lie under another one, to be merged when both are hydrated (M5)."""
+    holds: Holds = field(default_factory=dict)
+    """What is to be merged with elements of the document pass's tree in their turn (M5)."""
     settled: set[Element] = field(default_factory=set)
     """Elements of the document pass's tree that are hydrated: what they hold is data (P3)."""
     tree: Tree = field(init=False)
@@ -50,10 +63,17 @@ class Hydrator:
     budget: Budget = field(init=False)
     _lower: dict[Element, Directives] = field(default_factory=dict)
     stack: list[Element] = field(default_factory=list)
+    _values: dict[tuple[Element, str, Element | None], str] = field(default_factory=dict)
+    _expanding: list[tuple[Element, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.tree, self.library = self.places.tree, self.places.library
         self.budget = Budget(self.context.limits)
+
+    def renew(self) -> None:
+        """Start anew for the next task, with a full budget."""
+        self.budget.renew()
+        self._values.clear()
 
     # --- the order of the rules ------------------------------------------------------------------
 
@@ -77,6 +97,10 @@ class Hydrator:
             self.stack.pop()
 
     def _hydrated(self, source: Element, scope: Scope, *, is_task: bool) -> Element:
+        held = self.holds.get(source, _NOTHING_HELD)
+        if held.apart is not None:
+            mine, theirs = (self.resolved(side, scope) for side in held.apart)
+            return self._with_lower(merge(mine, theirs, TextRule.LOCAL_FIRST), held, scope)
         attributes = self.expanded_attributes(source, scope)
         directives = {}
         if is_vnml(source):
@@ -99,9 +123,14 @@ class Hydrator:
         local = self._local(source, scope, attributes)
         if HREF in directives:
             local = self._fetched(source, scope, local, directives[HREF], is_task=is_task)
+        if held.fetched is not None:
+            local = merge(local, self.resolved(held.fetched, scope), TextRule.LOCAL_FIRST)
         if chosen is not None:
             local = self._selected(source, scope, local, chosen)
-        for lower in self.under.get(source, []):
+        return self._with_lower(local, held, scope)
+
+    def _with_lower(self, local: Element, held: Held, scope: Scope) -> Element:
+        for lower in held.under:
             local = merge(local, self.resolved(lower, scope), TextRule.LOCAL_FIRST)
         return local
 
@@ -127,7 +156,7 @@ class Hydrator:
     def _is_clean(self, element: Element, scope: Scope) -> bool:
         if scope.document is not None:
             return scope.document.directives.within.get(element, 0) == 0
-        if self.under:
+        if self.holds:
             root = root_of(element)
             if root is not self.tree.root:
                 return self._directives_under(root).within.get(element, 0) == 0
@@ -137,8 +166,8 @@ class Hydrator:
         """Give what is left to do in an element that lies under another one."""
         if root not in self._lower:
             self._lower[root] = directives = Directives(root)
-            for element in self.under:
-                if root_of(element) is root:
+            for element in root.iter("*"):
+                if element in self.holds:
                     directives.add(element)
         return self._lower[root]
 
@@ -158,7 +187,11 @@ class Hydrator:
             return attributes
         for name, value in plain_attributes(source):
             if START in value and name == (only or name) and name != but:
-                attributes[name] = self._expanded(source, scope, name, value)
+                self._expanding.append((source, name))
+                try:
+                    attributes[name] = self._expanded(source, scope, name, value)
+                finally:
+                    self._expanding.pop()
         return attributes
 
     def _expanded(self, source: Element, scope: Scope, name: str, value: str) -> str:
@@ -209,10 +242,44 @@ class Hydrator:
             raise self.tree.refuse_failed(failed, rule) from err
         if isinstance(chosen.node, Element):
             self._refuse_cycle(chosen.node, source, scope)
-            failed = self.tree.failed_valuation(chosen.node)
-            if failed is not None:
-                raise self.tree.refuse_failed(failed, rule)
+        reached = chosen.node.owner if isinstance(chosen.node, Value) else chosen.node
+        failed = self.tree.failed_valuation(reached) if isinstance(reached, Element) else None
+        if failed is not None:
+            raise self.tree.refuse_failed(failed, rule)
+        if isinstance(chosen.node, Value) and self._is_to_do(chosen.node.owner):
+            return replace(chosen, node=self._value(chosen.node, source, scope, chosen, rule))
         return chosen
+
+    def _is_to_do(self, owner: Element) -> bool:
+        """Tell whether an element of the document has something to do itself."""
+        if self.tree.is_clean(owner) and not self.tree.is_waiting_frame(owner):
+            return False
+        return owner in self.holds or has_directive(owner)
+
+    def _value(self, value: Value, source: Element, scope: Scope, chosen: Chosen, rule: str) -> str:
+        """Give a value as it is once its element is hydrated (T3)."""
+        owner = value.owner
+        beyond = self._beyond(source, scope, chosen)
+
+        def hydrate() -> Element:
+            self._refuse_cycle(owner, source, scope)
+            return self.resolved(owner, beyond)
+
+        def expand(name: str) -> str:
+            if (owner, name) in self._expanding:
+                raise self.places.placed(
+                    self.places.cycle(self.stack, owner), source, scope, expression=value
+                )
+            # Remembered for this task: thirty attributes that each name the next one twice would
+            # take for ever.
+            key = owner, name, scope.context
+            if key not in self._values:
+                self._values[key] = self.expanded_attributes(owner, beyond, only=name)[name]
+            elif scope.context is not None:
+                self.context_used = True
+            return self._values[key]
+
+        return hydrated_value(value, hydrate, expand, is_held=owner in self.holds, rule=rule)
 
     def evaluation(self, scope: Scope) -> Evaluation:
         """Give the paths of an element in a scope."""
@@ -357,10 +424,20 @@ class Hydrator:
 
         The element itself stays if it can, so that what is known by it stays true.
         """
-        for table in (self.under, self.places.origins):
-            if made in table:
-                table[element] = table[made]  # type: ignore[assignment]
+        self._values.clear()
+        if made in self.holds:
+            self.hold(element, self.holds[made])
+        if made in self.places.origins:
+            self.places.origins[element] = self.places.origins[made]
         return self.tree.put_in_place(element, made)
+
+    def hold(self, element: Element, held: Held) -> None:
+        """Note what is to be merged with an element of the tree in its turn."""
+        self.holds[element] = held
+        for other in held.elements:
+            self.places.stands_for[other] = element
+            if held.apart is None or other is not held.apart[0]:
+                self.places.brought.add(other)
 
     def _without_directives(self, source: Element, scope: Scope) -> Element:
         """In a check: go on with an element as if it had no directives; look into its children."""

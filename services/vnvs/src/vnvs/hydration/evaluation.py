@@ -35,14 +35,23 @@ class ScopedEvaluation:
         return self._united([self._nodes(part, limit) for part in _parts(expression)], limit)
 
     def nodes_below(self, source: Element, expression: str, limit: int) -> list[Node]:
-        """Give the nodes of a path that starts at `source`."""
+        """Give the nodes of a path that starts at `source`; an absolute one is refused.
+
+        ``vn:link(/vnml/project/portfolio[@name='swaps'], //trade)`` would link every trade of the
+        document, those of other portfolios too.
+        """
         self.tree.refuse_unknown_context(source)
         self.tree.settle(source)
+        parts = _parts(expression)
+        if any(is_absolute(part) for part in parts):
+            raise HydrationFailed(
+                "LINK_ARGUMENTS",
+                f"the child {expression} is an absolute path; it is looked for below the source,"
+                " as in .//trade",
+                rule="U1",
+            )
         found = [
-            self.tree.nodes(part, limit)
-            if is_absolute(part)
-            else xpath.evaluate(part, source, limit, self.context.limits, rule="U1")
-            for part in _parts(expression)
+            xpath.evaluate(part, source, limit, self.context.limits, rule="U1") for part in parts
         ]
         return self._united(found, limit)
 

@@ -103,7 +103,7 @@ class GroupPass:
         frame: tuple[bytes, bytes],
     ) -> TaskDocument:
         hydrator = self._hydrator
-        hydrator.budget.renew()
+        hydrator.renew()
         made = template.task(linked, own_vndb(task_id))
         if len(made.name) > self._limits.max_name:
             raise self._fault(

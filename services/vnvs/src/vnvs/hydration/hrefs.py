@@ -4,11 +4,12 @@
 
 `prefetch` gets the documents, several at a time; `StaticHrefs` merges, in the tree of the document
 pass. What cannot be merged before paths are evaluated is left: an ``href`` with a placeholder; two
-counterparts of which one has a directive (see `Hydrator.under`); and, in a valuation, an ``href``
+counterparts of which one has a directive (see `held`); and, in a valuation, an ``href``
 whose element or document still holds directives, which has its turn with its group.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
+from dataclasses import replace
 
 from vncore.errors import HydrationFailed
 from vnvs.hydration.directives import (
@@ -20,11 +21,13 @@ from vnvs.hydration.directives import (
     elements_with_href,
     elements_with_static_href,
     has_directive,
+    is_static_href,
     is_vnml,
     plain_attributes,
     role_below,
 )
 from vnvs.hydration.elements import Hydrator
+from vnvs.hydration.held import Held, must_wait, pairs_are_open
 from vnvs.hydration.library import Library, Referenced, tag_path
 from vnvs.hydration.merge import TextRule, merge
 from vnvs.hydration.nodes import Element, copy_of, line_of
@@ -133,7 +136,10 @@ class StaticHrefs:
             if other.tag == "valuation" and USE in other.attrib and USE not in local.attrib:
                 local.set(USE, other.attrib[USE])  # its tasks must be known before its content
             return None
-        self._hydrator.budget.bring_in(other, keep=True)
+        try:
+            self._hydrator.budget.bring_in(other, keep=True)
+        except HydrationFailed as err:
+            raise self._hydrator.places.placed(err, original, scope, uri=uri) from err
         self._hydrator.trace.add(
             "R1",
             self._hydrator.places.path(original),
@@ -143,14 +149,19 @@ class StaticHrefs:
         )
         del local.attrib[HREF]
 
-        def under(mine: Element, theirs: Element) -> Element | None:
+        def held(mine: Element, theirs: Element) -> Element | None:
             outside = role_below(mine, local, role) is Role.OUTSIDE
-            return self._under(mine, theirs) if outside else None
+            return self._held(mine, theirs) if outside else None
 
-        held = under(local, other)
-        if held is not None:
-            return held
-        return merge(local, other, TextRule.LOCAL_FIRST, copy=self.copy, defer=under)
+        if role is Role.OUTSIDE and SELECT in local.attrib:
+            waiting = self.copy(local)
+            known = self._hydrator.holds.get(waiting, Held())
+            self._hydrator.hold(waiting, replace(known, fetched=self.copy(other)))
+            return waiting
+        waits = held(local, other)
+        if waits is not None:
+            return waits
+        return merge(local, other, TextRule.LOCAL_FIRST, copy=self.copy, defer=held)
 
     def _expanded_counterpart(self, document: Referenced, found: Element, role: Role) -> Element:
         """Copy a counterpart with its own hrefs merged: the farther under the nearer (R6)."""
@@ -183,7 +194,7 @@ class StaticHrefs:
             if href is None:
                 continue
             merged = None
-            if not has_placeholder(href):
+            if is_static_href(copied):
                 merged = self._merged(original, copied, document, role_below(original, found, role))
             if merged is None:
                 copied.set(HREF, rebased(href, document.uri))
@@ -210,13 +221,21 @@ class StaticHrefs:
 
     # --- counterparts that cannot be merged yet --------------------------------------------------
 
-    def _under(self, mine: Element, theirs: Element) -> Element | None:
+    def _held(self, mine: Element, theirs: Element) -> Element | None:
+        """Hold the other one where a directive decides what is merged with what (M4, M5)."""
+        held = self._held_under(mine, theirs)
+        if held is None and pairs_are_open(mine, theirs, self._hydrator.holds):
+            held = merge(mine, theirs, TextRule.LOCAL_FIRST, copy=self.copy, defer=self._held_under)
+            self._hydrator.hold(held, Held(apart=(self.copy(mine), self.copy(theirs))))
+        return held
+
+    def _held_under(self, mine: Element, theirs: Element) -> Element | None:
         """Put the other one under the local one where one of them has a directive (M5)."""
-        under = self._hydrator.under
-        if not (_must_wait(mine, under) or _must_wait(theirs, under)):
+        holds = self._hydrator.holds
+        if not (must_wait(mine, holds) or must_wait(theirs, holds)):
             return None
         held = self.copy(mine)
-        under[held] = [*under.get(held, []), self.copy(theirs)]
+        self._hydrator.hold(held, holds.get(held, Held()).with_lower(self.copy(theirs)))
         return held
 
     def copy(self, element: Element) -> Element:
@@ -226,13 +245,13 @@ class StaticHrefs:
         return copied
 
     def _carry(self, element: Element, copied: Element) -> None:
-        under, origins = self._hydrator.under, self._hydrator.places.origins
+        holds, origins = self._hydrator.holds, self._hydrator.places.origins
         settled = self._hydrator.settled
-        if not (under or origins or settled):
+        if not (holds or origins or settled):
             return
         for original, made in zip(element.iter("*"), copied.iter("*"), strict=True):
-            if original in under:
-                under[made] = under[original]
+            if original in holds:
+                self._hydrator.hold(made, holds[original])
             if original in origins:
                 origins[made] = origins[original]
             if original in settled:
@@ -246,19 +265,4 @@ def _waits(local: Element) -> bool:
         name == SELECT or has_placeholder(value)
         for name, value in plain_attributes(local)
         if name not in {HREF, USE}
-    )
-
-
-def _must_wait(element: Element, under: Container[Element]) -> bool:
-    """Tell whether an element cannot be merged before its own directives are dealt with."""
-    if element in under:
-        return True
-    if not is_vnml(element):
-        return False
-    if SELECT in element.attrib or HREF in element.attrib:
-        return True
-    return any(
-        has_placeholder(child.get(attribute) or "")
-        for child in element.iterchildren("*")
-        for attribute in ("name", "id")
     )

@@ -77,6 +77,11 @@ class Call:
     arguments: tuple[str, ...]
 
 
+def is_call(expression: str) -> bool:
+    """Tell whether an expression calls a function with a prefix in any of its alternatives."""
+    return any(_CALL.match(part) for part in split_outside(expression, "|"))
+
+
 def parse_call(expression: str, *, rule: str) -> Call | None:
     """Read ``vn:name(argument, …)``; None where the expression is no function with a prefix.
 

@@ -54,6 +54,8 @@ def merge(
 
     The caller removes the processed directive from `local` before.
     """
+    if _is_empty(local) and defer is None:
+        return copy(other)  # by far the most frequent: <instrument select="."/>
     attributes = {**attributes_of(other), **attributes_of(local)}
     merged = new_element(str(other.tag), attributes, other)
     keep_line(merged, local)
@@ -66,6 +68,10 @@ def merge(
     else:
         build.in_order_of_local(theirs.children, mine.children, pairs, leftover)
     return merged
+
+
+def _is_empty(local: Element) -> bool:
+    return len(local) == 0 and not local.attrib and not local.text
 
 
 @dataclass(slots=True)

@@ -15,6 +15,21 @@ Node: TypeAlias = Element | str
 """What an XPath can give: an element (or comment …), or the value of an attribute or text."""
 
 
+class Value(str):
+    """The text of an attribute or text node that a path gave, and the element that it is of."""
+
+    __slots__ = ("attribute", "owner")
+    owner: Element
+    attribute: str | None  # its name; None: a text
+
+    @classmethod
+    def of(cls, owner: Element, text: str, attribute: str | None = None) -> "Value":
+        """Give a text with where it came from."""
+        value = cls(text)
+        value.owner, value.attribute = owner, attribute
+        return value
+
+
 def is_element(node: Element) -> bool:
     """Tell elements from comments and processing instructions."""
     return isinstance(node.tag, str)
@@ -71,6 +86,12 @@ def root_of(element: Element) -> Element:
     while (above := top.getparent()) is not None:
         top = above
     return top
+
+
+def texts_of(element: Element) -> list[str]:
+    """Give the texts of an element itself, between and beside its children."""
+    texts = [element.text, *(child.tail for child in element.iterchildren())]
+    return [text for text in texts if text]
 
 
 def append_text(parent: Element, text: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from vnvs.hydration.nodes import Element, Node
+from vnvs.hydration.nodes import Element, Node, Value, texts_of
 from vnvs.hydration.xpath import string_value
 
 _NAME = r"[^\W\d][\w.-]*"
@@ -125,17 +125,12 @@ Entered = Callable[[list[Element]], bool]
 """Told the elements that a step gave; answers whether it changed the tree."""
 
 
-def _texts(element: Element) -> list[str]:
-    texts = [element.text, *(child.tail for child in element.iterchildren())]
-    return [text for text in texts if text]
-
-
 class Index:
     """Children by tag and by what conditions look at, made when first asked for."""
 
     def __init__(self, root: Element) -> None:
         self._root = root
-        self._children: dict[Element, dict[str, list[Element]]] = {}
+        self._children: dict[Element, dict[str, list[Element] | None]] = {}
         self._values: dict[Element, dict[tuple[str, Probe], dict[str, list[Element]]]] = {}
 
     def nodes(self, path: SimplePath, entered: Entered | None = None) -> list[Node] | None:
@@ -150,10 +145,10 @@ class Index:
         if entered and entered(elements):
             return None
         if path.is_text:
-            return [text for element in elements for text in _texts(element)]
+            return [Value.of(owner, text) for owner in elements for text in texts_of(owner)]
         name = path.attribute or ""
-        values = (element.get(name) for element in elements)
-        return [value for value in values if value is not None]
+        values = ((owner, owner.get(name)) for owner in elements)
+        return [Value.of(owner, value, name) for owner, value in values if value is not None]
 
     def _filtered(self, parent: Element | None, step: Step) -> list[Element]:
         rest = list(step.conditions)
@@ -179,11 +174,15 @@ class Index:
             return [self._root] if tag in {"*", self._root.tag} else []
         by_tag = self._children.get(parent)
         if by_tag is None:
-            by_tag = self._children[parent] = {"*": []}
+            children: dict[str, list[Element]] = {"*": []}
             for child in parent.iterchildren("*"):
-                by_tag["*"].append(child)
-                by_tag.setdefault(str(child.tag), []).append(child)
-        return by_tag.get(tag, [])
+                children["*"].append(child)
+                children.setdefault(str(child.tag), []).append(child)
+            by_tag = self._children[parent] = {**children}
+        found = by_tag.get(tag, [])
+        if found is None:  # a child got or lost this tag
+            found = by_tag[tag] = [child for child in by_tag["*"] or [] if child.tag == tag]
+        return found
 
     def _by_value(self, parent: Element, tag: str, probe: Probe) -> Mapping[str, list[Element]]:
         known = self._values.setdefault(parent, {})
@@ -207,27 +206,46 @@ class Index:
         parent = element.getparent()
         if parent is None:
             return
-        if tag != element.tag:
-            self._children.pop(parent, None)
-            self._values.pop(parent, None)
-            return
+        renamed = {str(tag), str(element.tag)} if tag != element.tag else set()
+        by_tag = self._children.get(parent, {})
+        for name in renamed if by_tag else ():
+            by_tag[name] = None
         known = self._values.get(parent, {})
         for key in list(known):
             probe = key[1]
             by_attribute = not probe.tags and probe.attribute is not None
-            name = probe.attribute or ""
-            if not by_attribute or attributes.get(name) != element.get(name):
+            attribute = probe.attribute or ""
+            if (
+                key[0] in renamed
+                or not by_attribute
+                or attributes.get(attribute) != element.get(attribute)
+            ):
                 del known[key]
+        for above in parent.iterancestors():
+            deep = self._values.get(above, {})
+            for key in [key for key in deep if key[1].tags or key[1].attribute is None]:
+                del deep[key]
 
 
 class Paths:
-    """Spells the path of an element for people; linear over many siblings, unlike ``getpath``."""
+    """Spells the path of an element for people; linear over many siblings, unlike ``getpath``.
+
+    Siblings keep the numbers that they had when first asked for, as in the document as sent, even
+    if a selection gives one of them another tag.
+    """
 
     def __init__(self) -> None:
         self._steps: dict[Element, dict[Element, str]] = {}
+        self._spelled: dict[Element, str] = {}
 
     def path(self, element: Element) -> str:
         """Give an absolute XPath, such as ``/vnml/project/group[1]/valuation/market``."""
+        known = self._spelled.get(element)
+        if known is None:
+            known = self._spelled[element] = self._path(element)
+        return known
+
+    def _path(self, element: Element) -> str:
         steps: list[str] = []
         node: Element | None = element
         while node is not None:
@@ -242,8 +260,16 @@ class Paths:
             steps = self._steps[parent] = _numbered(parent)
         return steps.get(child, "*")
 
+    def replaced(self, element: Element, made: Element) -> None:
+        """Let an element that stands where another stood have its number."""
+        parent = made.getparent()
+        steps = self._steps.get(parent) if parent is not None else None
+        if steps is not None and element in steps:
+            steps[made] = steps[element]
+
     def forget(self, parent: Element) -> None:
         """Number the children of an element anew when asked next."""
+        self._spelled.clear()
         self._steps.pop(parent, None)
 
 

@@ -45,9 +45,10 @@ class PendingTree(Tree):
         self._tries: dict[Element, int] = {}
         self._failed_at: dict[Element, int] = {}
         self.settled: set[Element] = set()  # what they hold is data (P3)
+        self.frames_done: set[Element] = set()  # root, project, groups: their attributes are data
 
-    def look_again(self, under: Iterable[Element]) -> None:
-        """Find groups and units anew; what is settled is data, `under` counts as directive."""
+    def look_again(self, holding: Iterable[Element]) -> None:
+        """Find groups and units anew; what is settled is data, `holding` wait for theirs."""
         groups = groups_of(project_of(self.root))
         self.groups = {group: index for index, group in enumerate(groups)}
         self._directives.clear()
@@ -55,7 +56,7 @@ class PendingTree(Tree):
         self.pending = Directives(etree.Element("nothing"))
         self._rivals = Directives(etree.Element("nothing"))
         found = elements_with_directives(self.root)
-        found += [element for element in under if root_of(element) is self.root]
+        found += [element for element in holding if root_of(element) is self.root]
         for element in found:
             if role_below(element, self.root, Role.ROOT) is not Role.OUTSIDE:
                 continue
@@ -82,11 +83,11 @@ class PendingTree(Tree):
 
     def is_clean(self, element: Element) -> bool:
         """Tell whether nothing in an element is left to hydrate."""
+        if self.pending.within.get(element, 0):
+            return False
         group = self.group_of(element)
         if group is not None:
             return self.directives_of(group).within.get(element, 0) == 0
-        if self.pending.within.get(element, 0):
-            return False
         return not any(
             self.directives_of(group).own
             for group in self.groups
@@ -96,9 +97,7 @@ class PendingTree(Tree):
     def nodes(self, expression: str, limit: int) -> list[Node]:
         """Give the first `limit` nodes of an absolute path, with all on its way hydrated."""
         found = self._settled(expression, limit)
-        if len(found) == 1:
-            return found
-        rivals = self._rivals_of(expression)
+        rivals = self._looked_into(expression) if len(found) == 1 else self._rivals_of(expression)
         if not rivals:
             return found
         self._try_all(rivals)
@@ -141,6 +140,12 @@ class PendingTree(Tree):
                 self._try_all(list(self._rivals.own))
             elif self._rivals.within.get(top, 0):
                 self._try_all([e for e in top.iter("*") if e in self._rivals.own])
+
+    def is_waiting_frame(self, element: Element) -> bool:
+        """Tell whether root, project or a group has attributes still to be hydrated."""
+        if element in self.frames_done:
+            return False
+        return element in self.groups or element in {self.root, project_of(self.root)}
 
     def settle(self, element: Element) -> None:
         """Hydrate what is in `element`, which the caller is about to look into."""
@@ -243,6 +248,20 @@ class PendingTree(Tree):
                     found.update((e, None) for e in inside if e in self._rivals.own)
         return list(found)
 
+    def _looked_into(self, expression: str) -> list[Element]:
+        """Give the elements, to be hydrated, whose text a condition took for what it will be."""
+        path = simple_path(expression)
+        if path is None or not self._rivals.own:
+            return []
+        found: dict[Element, None] = {}
+        for length, step in enumerate(path.steps, start=1):
+            if not any(isinstance(c, Equals) and c.probe.is_deep for c in step.conditions):
+                continue
+            for node in self._index.nodes(SimplePath(path.steps[:length])) or []:
+                if isinstance(node, Element) and self._rivals.within.get(node, 0):
+                    found.update((e, None) for e in node.iter("*") if e in self._rivals.own)
+        return list(found)
+
     # --- changing it -----------------------------------------------------------------------------
 
     def put_in_place(self, element: Element, made: Element) -> Element:
@@ -256,7 +275,7 @@ class PendingTree(Tree):
             made.tail = element.tail
             parent.replace(element, made)
             self._index.forget(parent)
-            self.paths.forget(parent)
+            self.paths.replaced(element, made)
             return made
         tail = element.tail
         element.clear()
@@ -268,6 +287,4 @@ class PendingTree(Tree):
         element.extend(list(made))
         self._index.changed(element, tag, attributes)
         self.paths.forget(element)
-        if parent is not None and tag != element.tag:
-            self.paths.forget(parent)
         return element

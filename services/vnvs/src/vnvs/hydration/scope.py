@@ -46,9 +46,18 @@ class Places:
     facts: Facts = field(default_factory=Facts)
     origins: dict[Element, tuple[str, int | None]] = field(default_factory=dict)
     """URI and line of elements that an `href` brought into the request's tree."""
+    stands_for: dict[Element, Element] = field(default_factory=dict)
+    """The element of the tree that one outside of it (see `held`) will be merged with."""
+    brought: set[Element] = field(default_factory=set)
+    """Those of them that are not of the request."""
 
     def path(self, source: Element) -> str:
         """Spell the path of an element in its document."""
+        if self.stands_for:
+            top = root_of(source)
+            if top in self.stands_for:
+                _, _, below = self.tree.paths.path(source)[1:].partition("/")
+                return f"{self.path(self.stands_for[top])}{'/' if below else ''}{below}"
         return self.tree.paths.path(source)
 
     def anchor(self, source: Element, scope: Scope) -> Element:
@@ -56,12 +65,14 @@ class Places:
         if scope.anchor is not None:
             return scope.anchor
         node = source
-        while node in self.origins:
-            above = node.getparent()
+        while True:
+            above = node.getparent() if node in self.origins else None
+            if above is None and self.brought:
+                top = root_of(node)
+                above = self.stands_for[top] if top in self.brought else None
             if above is None:
-                break
+                return node
             node = above
-        return node
 
     def placed(
         self,

@@ -6,10 +6,13 @@ it is hydrated, has its own kind (`pending.PendingTree`).
 
 from collections.abc import Sequence
 
+from lxml import etree
+
 from vncore.errors import HydrationFailed
 from vnvs.hydration import xpath
-from vnvs.hydration.directives import Directives
+from vnvs.hydration.directives import Directives, elements_with_directives
 from vnvs.hydration.nodes import Element, Node
+from vnvs.hydration.outline import valuations_of
 from vnvs.hydration.paths import Index, Paths, SimplePath, simple_path
 from vnvs.hydration.shapes import HydrationLimits
 
@@ -106,10 +109,20 @@ class Tree:
             return True
         return self.directives_of(group).within.get(element, 0) == 0
 
+    def is_waiting_frame(self, element: Element) -> bool:  # noqa: ARG002 (the pending tree's)
+        """Tell whether root, project or a group has attributes still to be hydrated."""
+        return False
+
     def directives_of(self, group: Element) -> Directives:
-        """Give what is left to do in a group that has not run."""
+        """Give what is left to do in the valuations of a group that has not run.
+
+        Its other children are hydrated in the document pass; what they hold then is data (P3).
+        """
         if group not in self._directives:
-            self._directives[group] = Directives(group)
+            self._directives[group] = directives = Directives(etree.Element("nothing"))
+            for valuation in valuations_of(group):
+                for element in elements_with_directives(valuation):
+                    directives.add(element)
         return self._directives[group]
 
     def settle(self, element: Element) -> None:

@@ -11,7 +11,7 @@ from lxml import etree
 
 from vncore.errors import HydrationFailed
 from vnvs.hydration.lexical import prefix_in
-from vnvs.hydration.nodes import Element, Node
+from vnvs.hydration.nodes import Element, Node, Value
 from vnvs.hydration.shapes import HydrationLimits
 
 
@@ -53,7 +53,14 @@ def evaluate(
         raise _syntax(expression, err, rule) from err
     if not all(isinstance(node, Element | str) for node in found):
         raise _not_nodes("namespaces", rule)
-    return list(found)
+    return [node if isinstance(node, Element) else _value(node) for node in found]
+
+
+def _value(text: Any) -> Node:
+    """Keep of one of lxml's smart strings the text and the element that it is of."""
+    near = text.getparent()
+    owner = near.getparent() if text.is_tail else near
+    return Value.of(owner, str(text), text.attrname) if owner is not None else str(text)
 
 
 def string_value(element: Element) -> str:
@@ -69,7 +76,8 @@ _STRING = etree.XPath("string()", smart_strings=False, regexp=False)
 
 @lru_cache(maxsize=1024)
 def _compile(expression: str) -> etree.XPath:
-    return etree.XPath(expression, smart_strings=False, regexp=False)
+    # Smart strings tell the element that a text is of; `evaluate` lets go of them at once.
+    return etree.XPath(expression, smart_strings=True, regexp=False)
 
 
 def _compiled(expression: str, rule: str) -> etree.XPath:

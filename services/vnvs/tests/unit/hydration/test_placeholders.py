@@ -1,5 +1,7 @@
 """`${select(…)}` in attribute values (VNML P1-P5)."""
 
+import re
+
 import pytest
 
 DATA = (
@@ -99,10 +101,8 @@ def test_a_placeholder_gives(desk, value, expected):
     ],
 )
 def test_placeholders_are_expanded_before_the_select(desk, select, expected):
-    assert desk.valuation(DATA, f'<m select="{select}/text()"/>'.replace(")/text()", ")")) in {
-        f"<m>{expected}</m>",
-        *(f'<row name="{name}">{expected}</row>' for name in ("it's",)),
-    }
+    made = desk.valuation(DATA, f'<m select="{select}"/>')
+    assert re.sub(r"<[^>]*>", "", made) == expected
 
 
 def test_p4_in_an_href(desk):
