@@ -1,20 +1,16 @@
-"""Time hydration of one ``use`` with more and more tasks: the time per task should stay the same.
+"""Hydration of one ``use`` with more and more tasks: the time per task should stay the same.
 
-    .venv/bin/python benchmarks/hydration.py [tasks …]
-
-Prints, per number of tasks: seconds of the document pass, of the group pass (median of 3 runs), and
-microseconds and bytes per task, for a book in which every valuation takes the shared market, its
-instrument, and one rate that it finds by name among as many as there are tasks.
+Every valuation takes the shared market, its instrument, and one rate that it finds by name among as
+many as there are tasks. The group pass is the median of three runs.
 """
 
-import platform
 import statistics
-import sys
 import time
 from datetime import date
 
 from vnvs.hydration import Context, Fetched, hydrate_document, hydrate_group
 
+TASKS = (1_000, 5_000, 10_000, 20_000)
 CONTEXT = Context(received=date(2026, 1, 2))
 
 
@@ -57,12 +53,14 @@ def measure(tasks: int) -> None:
     seconds = statistics.median(runs)
     size = sum(len(task.xml) for task in made) // tasks
     print(
-        f"{tasks:>7} tasks, {len(document):>9} bytes: document {document_seconds:6.3f} s,"
-        f" group {seconds:6.3f} s, {seconds / tasks * 1e6:6.1f} us and {size} bytes per task"
+        f"| {tasks:,} | {len(document) / 1e6:.1f} MB | {document_seconds:.2f} s | {seconds:.2f} s "
+        f"| {seconds / tasks * 1e6:.0f} µs | {size} B |"
     )
 
 
-if __name__ == "__main__":
-    print(platform.python_version(), platform.machine())
-    for count in [int(argument) for argument in sys.argv[1:]] or [1_000, 5_000, 10_000, 20_000]:
+def main() -> None:
+    """Measure each size and print the table."""
+    print("| tasks | document | document pass | group pass | per task | bytes per task |")
+    print("|---:|---:|---:|---:|---:|---:|")
+    for count in TASKS:
         measure(count)

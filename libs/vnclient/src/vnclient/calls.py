@@ -31,7 +31,7 @@ Document = bytes | os.PathLike[str]
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-POLL_SECONDS = (0.1, 0.25)
+POLL_SECONDS = (0.1, 1.0)
 """The first pause between two looks at a status, and the longest."""
 
 _OUTAGE_SECONDS = 15.0  # a wait survives a server that restarts
@@ -143,7 +143,8 @@ def watch(request_id: str, timeout_seconds: float | None) -> Verb[Status]:
         else:
             last_answer = now
             if found != seen:
-                seen, pause = found, POLL_SECONDS[0]
+                # Not back to the first pause: many watchers must not outweigh the work.
+                seen, pause = found, max(POLL_SECONDS[0], pause / 2)
                 yield found
             if found.is_terminal:
                 return found
