@@ -113,10 +113,9 @@ class _Serving:
     async def renew_held(self) -> None:
         while True:
             await asyncio.sleep(self.consumer.idle_ms / 1000 / 3)
-            if not self.held:
-                continue
             try:
-                lost = await self.consumer.renew(list(self.held))
+                await self.consumer.show_life()
+                lost = await self.consumer.renew(list(self.held)) if self.held else set()
             except StoreUnavailable as err:
                 self.log.warning("stream_renew_failed", extra={"error": err.message})
                 continue

@@ -141,6 +141,21 @@ class Consumer:
         for seen in await consumers_seen(self._commands, self.stream, self._group):
             if seen.pending == 0 and seen.idle_ms > _FORGOTTEN_MS:
                 await self._remove(seen.name)
+        await self.show_life()
+
+    async def show_life(self) -> None:
+        """Let the server see this consumer, also when there is nothing to read.
+
+        Redis 7.0 counts a read only when it brings something; reading one's own pending entries
+        (here: none, after the last possible id) counts on every server.
+        """
+        with translated(f"show life on {self.stream}"):
+            await cast(
+                "Any",
+                self._commands.xreadgroup(
+                    self._group, self.name, {self.stream: _LAST_POSSIBLE_ID}, count=1
+                ),
+            )
 
     async def read(self, count: int, block_ms: int | None = None) -> list[Delivery]:
         """Wait for at most `count` new entries, at most one block or `block_ms` if shorter."""
@@ -203,6 +218,7 @@ class Consumer:
 
 
 _MANY = 10_000
+_LAST_POSSIBLE_ID = "18446744073709551615-0"
 _FORGOTTEN_MS = 3_600_000  # a live consumer reads every few seconds
 
 

@@ -406,10 +406,10 @@ async def test_consumers_that_are_long_gone_are_forgotten_but_not_what_they_hold
     assert len(await consumer("holding").read(1)) == 1
     await connections.commands.xgroup_createconsumer(stream, WORKERS, "gone")
     await consumer("early").join()
-    assert await names() == {"holding", "gone"}
+    assert await names() == {"first", "holding", "gone", "early"}
     monkeypatch.setattr(streams, "_FORGOTTEN_MS", -1)
     await consumer("late").join()
-    assert await names() == {"holding"}
+    assert await names() == {"holding", "late"}
 
 
 async def test_a_fault_in_renewing_does_not_end_it(
@@ -438,3 +438,27 @@ async def test_a_fault_in_renewing_does_not_end_it(
     await connections.commands.xadd(stream, {"n": "1"})
     async with serving(connections, stream, handle):
         await until(all_acknowledged)
+
+
+async def test_a_consumer_without_work_is_seen_alive(connections: Connections, stream: str):
+    async def handle(delivery: Delivery) -> None:
+        raise AssertionError(f"nothing was queued: {delivery}")
+
+    async def idle_ms() -> int:
+        seen = await consumers_seen(connections.commands, stream, WORKERS)
+        return seen[0].idle_ms if seen else -1
+
+    async def is_seen() -> bool:
+        return await idle_ms() >= 0
+
+    async with serving(connections, stream, handle):
+        await until(is_seen)
+        highest = 0
+
+        async def showed_life_again() -> bool:
+            nonlocal highest
+            now = await idle_ms()
+            highest = max(highest, now)
+            return now < highest
+
+        await until(showed_life_again)

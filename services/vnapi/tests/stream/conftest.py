@@ -20,7 +20,7 @@ from vncore.keys import ORCHESTRATORS, WORKERS, Keys
 from vncore.logs import logger
 from vncore.messages import IngestEntry
 from vncore.requests import RequestStore
-from vncore.streams import Delivery, ensure_group, read_group
+from vncore.streams import Consumer, Delivery, ensure_group, read_group
 from vncore.xml import DEFAULT_LIMITS
 
 RESPONSE = b"<vnml><project/></vnml>"
@@ -129,10 +129,8 @@ def consumers(connections: Connections, keys: Keys) -> Callable[[], Awaitable[No
     """Let one orchestrator and one worker be seen."""
 
     async def appear() -> None:
-        redis = connections.commands
         for stream, group in ((keys.ingest, ORCHESTRATORS), (keys.dispatch, WORKERS)):
-            await ensure_group(redis, stream, group)
-            await read_group(redis, stream, group, "someone", count=1, block_ms=None)
+            await Consumer(connections, stream, group, "someone", idle_ms=60_000).join()
 
     return appear
 
