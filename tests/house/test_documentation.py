@@ -269,7 +269,7 @@ def test_decision_records_are_numbered_once_titled_alike_and_indexed() -> None:
 # Hosts of registries and folders of whoever built this have no place in it. Put together here, so
 # that this file is none of those it looks for.
 HOSTS = ("pypi org", "pythonhosted org", "npmjs org", "debian org", "docker io", "golang org")
-FOLDERS = ("work", "opt/pypi", "opt/wheels")
+FOLDERS = ("home", "Users")
 FOREIGN = {
     **{host: re.escape(".".join(host.split())) for host in HOSTS},
     **{folder: rf"(?<![\w./}}])/{folder}/" for folder in FOLDERS},
@@ -287,5 +287,5 @@ def test_no_file_names_a_registry_or_a_folder_of_its_makers(pattern: str) -> Non
 
 
 def test_a_folder_of_its_makers_is_noticed() -> None:
-    assert re.search(FOREIGN["work"], "see " + "/".join(("", "work", "main")))
-    assert not re.search(FOREIGN["work"], "docs/work/main")
+    assert re.search(FOREIGN["home"], "see " + "/".join(("", "home", "me")))
+    assert not re.search(FOREIGN["home"], "docs/home/me")
