@@ -47,31 +47,38 @@ async def serving(
             await loop
 
 
+class Gate:
+    """A handler that holds what it is given until it is opened, and counts what runs at once."""
+
+    def __init__(self, connections: Connections, stream: str) -> None:
+        self.commands, self.stream = connections.commands, stream
+        self.running = self.most = 0
+        self.opened = asyncio.Event()
+
+    async def handle(self, delivery: Delivery) -> None:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await self.opened.wait()
+        self.running -= 1
+        await self.commands.xack(self.stream, WORKERS, delivery.entry_id)
+
+    async def two_are_running(self) -> bool:
+        return self.running == 2
+
+    async def all_acknowledged(self) -> bool:
+        return (await self.commands.xpending(self.stream, WORKERS))["pending"] == 0
+
+
 async def test_no_more_is_taken_than_there_are_slots(connections: Connections, stream: str):
-    running, most, go = 0, 0, asyncio.Event()
-
-    async def handle(delivery: Delivery) -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await go.wait()
-        running -= 1
-        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
-
-    async def two_are_running() -> bool:
-        return running == 2
-
-    async def all_acknowledged() -> bool:
-        return (await connections.commands.xpending(stream, WORKERS))["pending"] == 0
-
+    gate = Gate(connections, stream)
     for n in range(6):
         await connections.commands.xadd(stream, {"n": str(n)})
-    async with serving(connections, stream, handle):
-        await until(two_are_running)
+    async with serving(connections, stream, gate.handle):
+        await until(gate.two_are_running)
         assert (await connections.commands.xpending(stream, WORKERS))["pending"] == 2
-        go.set()
-        await until(all_acknowledged)
-    assert most == 2
+        gate.opened.set()
+        await until(gate.all_acknowledged)
+    assert gate.most == 2
 
 
 async def test_held_entries_stay_fresh_beyond_the_idle_limit(connections: Connections, stream: str):
@@ -253,33 +260,17 @@ async def test_an_entry_that_is_no_text_does_not_stop_the_loop(
 
 
 async def test_taking_over_leaves_no_more_than_the_slots(connections: Connections, stream: str):
-    running, most = 0, 0
-    go = asyncio.Event()
-
-    async def handle(delivery: Delivery) -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await go.wait()
-        running -= 1
-        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
-
-    async def full() -> bool:
-        return running == 2
-
-    async def all_acknowledged() -> bool:
-        return (await connections.commands.xpending(stream, WORKERS))["pending"] == 0
-
+    gate = Gate(connections, stream)
     dead = Consumer(connections, stream, WORKERS, "dead", idle_ms=SHORT_MS)
     await dead.join()
     for n in range(8):
         await connections.commands.xadd(stream, {"n": str(n)})
     assert len(await dead.read(4)) == 4
-    async with serving(connections, stream, handle):
-        await until(full)
-        go.set()
-        await until(all_acknowledged)
-    assert most == 2
+    async with serving(connections, stream, gate.handle):
+        await until(gate.two_are_running)
+        gate.opened.set()
+        await until(gate.all_acknowledged)
+    assert gate.most == 2
 
 
 async def test_an_entry_of_the_dead_is_found_behind_many_of_the_living(
