@@ -193,8 +193,3 @@ def later(start: Date, period: Period, where: str) -> Date:
     except (RuntimeError, OverflowError) as err:
         message = f"{start.ISO()} plus {period} is not from {FIRST_YEAR} to {LAST_YEAR}"
         raise EngineError("VNP-208", where, message) from err
-
-
-def zero_tenor(period: Period) -> bool:
-    """Tell whether a tenor is no time at all."""
-    return bool(period.length() == 0)

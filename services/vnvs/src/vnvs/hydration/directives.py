@@ -119,11 +119,6 @@ class Role(Enum):
             case _:
                 return Role.OUTSIDE
 
-    @property
-    def is_frame(self) -> bool:
-        """Whether the element holds groups or valuations: root, project, group."""
-        return self in {Role.ROOT, Role.PROJECT, Role.GROUP}
-
 
 def role_below(element: Element, top: Element, top_role: Role) -> Role:
     """Give the role of an element in or under `top`, whose role is known."""
