@@ -10,7 +10,13 @@ from pathlib import Path
 from vncore.errors import VnError
 from vnvs import hydration
 from vnvs.child import Fetch
-from vnvs.hydration import Context, HydratedDocument, HydrationLimits, TaskDocument
+from vnvs.hydration import (
+    Context,
+    FailedTask,
+    HydratedDocument,
+    HydrationLimits,
+    TaskDocument,
+)
 from vnvs.pool import HydrationPool
 
 
@@ -39,12 +45,20 @@ class Hydrator:
         )
 
     async def group(
-        self, document: bytes, group_index: int, received: date, fetch: Fetch, *, sent: bytes
+        self,
+        document: bytes,
+        group_index: int,
+        received: date,
+        fetch: Fetch,
+        *,
+        sent: bytes,
+        tolerant: bool = False,
     ) -> tuple[TaskDocument, ...]:
         """Do the pass of one group (VNML T2): its task documents, in task order.
 
         `document` has the results of earlier groups; `sent` is the request as it came, so that
-        errors know their line.
+        errors know their line. With `tolerant` a task that refers to a failed valuation has a
+        failure instead of ending the pass (VNML F4).
         """
         return await self._pool.run(
             hydration.hydrate_group,
@@ -52,6 +66,13 @@ class Hydrator:
             document=document,
             group_index=group_index,
             context=self._context(received, sent),
+            tolerant=tolerant,
+        )
+
+    async def failed_valuations(self, tasks: Sequence[FailedTask]) -> list[bytes]:
+        """Make what stands in the place of failed tasks (VNML F2), in their order."""
+        return await self._pool.run(
+            hydration.failed_valuations, tasks=list(tasks), limits=self._limits
         )
 
     async def place(self, document: bytes, group_index: int, results: Sequence[bytes]) -> bytes:

@@ -109,6 +109,46 @@ def test_what_has_no_price_is_counted_and_left_out(total, unpriced):
     assert rows(outcome, "currency")["USD"]["notPriced"] == "1"
 
 
+def failed(market: str, instrument: str = "<homeLoan/><book>A</book>") -> str:
+    """A valuation as it stands in a group that tolerates failures (VNML F2)."""
+    return (
+        f"<valuation name='v'>{market}<failure code='SCRIPT_FAILED' attempts='3'>no</failure>"
+        f"<instrument name='I'>{instrument}</instrument><vndb externalId='7'/></valuation>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("broken", "currency"),
+    [
+        pytest.param(failed("<market><currency>EUR</currency></market>"), "EUR", id="its market"),
+        pytest.param(failed(""), "USD", id="no market"),
+        pytest.param(failed("<market><currency>12</currency></market>"), "-", id="what broke it"),
+    ],
+)
+def test_a_failed_valuation_is_counted_wherever_it_belongs(total, broken, currency):
+    outcome = total(*BOOK, broken, terms="<by>currency</by><by>kind</by><by>book</by>")
+    assert outcome.number("price") == 145
+    whole = outcome.element("aggregate/total")
+    assert (whole.get("count"), whole.get("notPriced")) == ("5", "1")
+    for by, key in (("currency", currency), ("kind", "homeLoan"), ("book", "A")):
+        found = rows(outcome, by)
+        assert [row for row, facts in found.items() if "notPriced" in facts] == [key]
+        assert found[key]["notPriced"] == "1"
+        assert sum(int(facts["count"]) for facts in found.values()) == 5
+    assert outcome.valuation.find("instrument/aggregate/group").get("count") == "5"
+
+
+def test_a_group_of_failures_adds_up_to_nothing_and_says_so(total):
+    broken = "<market><currency>12</currency></market>"
+    outcome = total(failed(broken), failed(broken))
+    assert outcome.text("price") == "0"
+    whole = outcome.element("aggregate/total")
+    assert (whole.get("count"), whole.get("notPriced")) == ("2", "2")
+    assert rows(outcome, "currency") == {
+        "-": {"by": "currency", "key": "-", "count": "2", "notPriced": "2", "baseAmount": "0"}
+    }
+
+
 def test_an_expired_price_counts_as_its_zero(total):
     whole = total(held("0", "USD", status="expired")).element("aggregate/total")
     assert (whole.get("count"), whole.get("notPriced")) == ("1", "0")

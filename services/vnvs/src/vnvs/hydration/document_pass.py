@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from vncore import xml
 from vncore.errors import HydrationFailed, Place
+from vncore.failure_policy import FailurePolicy
 from vnvs.hydration.budget import deeper_than, nodes_in
 from vnvs.hydration.directives import HREF, SELECT, USE, Role, has_directive, plain_attributes
 from vnvs.hydration.elements import Hydrator
@@ -16,8 +17,9 @@ from vnvs.hydration.library import Library
 from vnvs.hydration.merge import TextRule, merge
 from vnvs.hydration.nesting import room_for_nesting
 from vnvs.hydration.nodes import Element, line_of
-from vnvs.hydration.outline import groups_of, parse_stored, project_of
+from vnvs.hydration.outline import ON_FAILURE, groups_of, parse_stored, project_of
 from vnvs.hydration.pending import Blocked, PendingTree
+from vnvs.hydration.placeholders import has_placeholder
 from vnvs.hydration.scope import Places, Scope
 from vnvs.hydration.shapes import Context, Fetch, GroupOutline, HydratedDocument
 from vnvs.hydration.trace import compact
@@ -45,6 +47,7 @@ class DocumentPass:
         faults: Faults | None = None,
     ) -> None:
         self._root, self._limits, self._faults = root, context.limits, faults
+        self._faulty: set[Element] = set()  # in a check: frames with a fault, left as they were
         project_of(root)
         variables = declared(root, self._limits)
         self._expander = Expander(variables, self._limits)
@@ -117,6 +120,7 @@ class DocumentPass:
             if self._faults is None:
                 raise
             self._faults.add(err)
+            self._faulty.add(frame)
             for name in (HREF, SELECT, USE):
                 frame.attrib.pop(name, "")
         self._tree.frames_done.add(frame)
@@ -190,8 +194,25 @@ class DocumentPass:
                     f"the name of group {index} has more than {self._limits.max_name} characters",
                     Place(group_index=index, element=self._tree.paths.path(group)),
                 )
-            outlines.append(GroupOutline(index, name))
+            outlines.append(GroupOutline(index, name, self._on_failure(index, group)))
         return tuple(outlines)
+
+    def _on_failure(self, index: int, group: Element) -> str:
+        """Read what the failure of a task of a group means for the request (F1)."""
+        said = group.get(ON_FAILURE)
+        if said is None or (group in self._faulty and has_placeholder(said)):
+            return ""
+        try:
+            return str(FailurePolicy.parse(said))
+        except ValueError as err:
+            places = self._hydrator.places
+            places.facts.group, places.facts.group_index = group.get("name"), index
+            fault = HydrationFailed("ON_FAILURE_INVALID", f"@{ON_FAILURE}: {err}", rule="F1")
+            placed = places.placed(fault, group, Scope())
+            if self._faults is None:
+                raise placed from err
+            self._faults.add(placed)
+            return ""
 
     def _written(self) -> bytes:
         limits = self._limits

@@ -19,6 +19,7 @@ from vnvs.hydration.directives import (
     plain_attributes,
 )
 from vnvs.hydration.evaluation import ScopedEvaluation
+from vnvs.hydration.failed import FailedValuations
 from vnvs.hydration.faults import Faults
 from vnvs.hydration.held import Held, Holds
 from vnvs.hydration.library import Library, tag_path
@@ -59,6 +60,7 @@ class Hydrator:
     settled: set[Element] = field(default_factory=set)
     """Elements of the document pass's tree that are hydrated: what they hold is data (P3)."""
     tree: Tree = field(init=False)
+    failed: FailedValuations = field(init=False)
     library: Library = field(init=False)
     budget: Budget = field(init=False)
     _lower: dict[Element, Directives] = field(default_factory=dict)
@@ -68,6 +70,7 @@ class Hydrator:
 
     def __post_init__(self) -> None:
         self.tree, self.library = self.places.tree, self.places.library
+        self.failed = FailedValuations(self.tree)
         self.budget = Budget(self.context.limits)
 
     def renew(self) -> None:
@@ -231,21 +234,13 @@ class Hydrator:
             raise self.places.placed(err, source, scope, expression=expression) from err
 
     def _chosen(self, source: Element, scope: Scope, expression: str, rule: str) -> Chosen:
-        try:
-            chosen = choose(expression, self.evaluation(scope), rule=rule)
-        except HydrationFailed as err:
-            failed = None
-            if err.code == "SELECT_NOTHING":
-                failed = self.tree.failed_on_the_way(expression.strip())
-            if failed is None:
-                raise
-            raise self.tree.refuse_failed(failed, rule) from err
+        chosen = choose(expression, self.evaluation(scope), rule=rule)
         if isinstance(chosen.node, Element):
             self._refuse_cycle(chosen.node, source, scope)
         reached = chosen.node.owner if isinstance(chosen.node, Value) else chosen.node
-        failed = self.tree.failed_valuation(reached) if isinstance(reached, Element) else None
+        failed = self.failed.around(reached) if isinstance(reached, Element) else None
         if failed is not None:
-            raise self.tree.refuse_failed(failed, rule)
+            raise self.failed.refusal(failed)
         if isinstance(chosen.node, Value) and self._is_to_do(chosen.node.owner):
             return replace(chosen, node=self._value(chosen.node, source, scope, chosen, rule))
         return chosen
@@ -283,7 +278,9 @@ class Hydrator:
 
     def evaluation(self, scope: Scope) -> Evaluation:
         """Give the paths of an element in a scope."""
-        return ScopedEvaluation(self.tree, self.context, scope, self._looked_at_context)
+        return ScopedEvaluation(
+            self.tree, self.failed, self.context, scope, self._looked_at_context
+        )
 
     def _looked_at_context(self) -> None:
         self.context_used = True

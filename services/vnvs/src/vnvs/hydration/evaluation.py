@@ -9,6 +9,7 @@ from datetime import date
 
 from vncore.errors import HydrationFailed
 from vnvs.hydration import xpath
+from vnvs.hydration.failed import FailedValuations
 from vnvs.hydration.lexical import split_outside
 from vnvs.hydration.nodes import Element, Node
 from vnvs.hydration.scope import Scope
@@ -21,6 +22,7 @@ class ScopedEvaluation:
     """Evaluates against a tree and, for relative paths, the scope's linked element."""
 
     tree: Tree
+    failed: FailedValuations
     context: Context
     scope: Scope
     looked_at_context: Callable[[], None]
@@ -30,11 +32,14 @@ class ScopedEvaluation:
         """The day on which the request was received."""
         return self.context.received
 
-    def nodes(self, expression: str, limit: int) -> list[Node]:
+    def nodes(self, expression: str, limit: int, *, complete: bool = False) -> list[Node]:
         """Give the first `limit` nodes of a path, or of a union of paths, in document order."""
-        return self._united([self._nodes(part, limit) for part in _parts(expression)], limit)
+        found = [self._nodes(part, limit, complete=complete) for part in _parts(expression)]
+        return self._united(found, limit)
 
-    def nodes_below(self, source: Element, expression: str, limit: int) -> list[Node]:
+    def nodes_below(
+        self, source: Element, expression: str, limit: int, *, complete: bool = False
+    ) -> list[Node]:
         """Give the nodes of a path that starts at `source`; an absolute one is refused.
 
         ``vn:link(/vnml/project/portfolio[@name='swaps'], //trade)`` would link every trade of the
@@ -50,14 +55,23 @@ class ScopedEvaluation:
                 " as in .//trade",
                 rule="U1",
             )
-        found = [
-            xpath.evaluate(part, source, limit, self.context.limits, rule="U1") for part in parts
-        ]
+        found: list[list[Node]] = []
+        for part in parts:
+            found.append(xpath.evaluate(part, source, limit, self.context.limits, rule="U1"))
+            self.failed.refuse_missed(part, source, found[-1], complete=complete)
         return self._united(found, limit)
 
-    def _nodes(self, expression: str, limit: int) -> list[Node]:
-        if is_absolute(expression):
-            return self.tree.nodes(expression, limit)
+    def _nodes(self, expression: str, limit: int, *, complete: bool) -> list[Node]:
+        linked = None if is_absolute(expression) else self._linked(expression)
+        if linked is None:
+            found = self.tree.nodes(expression, limit)
+        else:
+            found = xpath.evaluate(expression, linked, limit, self.context.limits)
+        self.failed.refuse_missed(expression, linked, found, complete=complete)
+        return found
+
+    def _linked(self, expression: str) -> Element:
+        """Give the element that a relative path starts from."""
         xpath.check_expression(expression, self.context.limits, rule="S6")
         self.looked_at_context()
         linked = self.scope.context
@@ -68,7 +82,7 @@ class ScopedEvaluation:
                 rule="S1",
             )
         self.tree.refuse_unknown_context(linked)
-        return xpath.evaluate(expression, linked, limit, self.context.limits)
+        return linked
 
     def _united(self, found: Sequence[list[Node]], limit: int) -> list[Node]:
         if len(found) == 1:

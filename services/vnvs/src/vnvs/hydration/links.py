@@ -25,10 +25,16 @@ class Evaluation(Protocol):
     def received(self) -> date:
         """The day on which the request was received."""
 
-    def nodes(self, expression: str, limit: int) -> list[Node]:
-        """Give the nodes of a path on the document or the context (S1)."""
+    def nodes(self, expression: str, limit: int, *, complete: bool = False) -> list[Node]:
+        """Give the nodes of a path on the document or the context (S1).
 
-    def nodes_below(self, source: Element, expression: str, limit: int) -> list[Node]:
+        With `complete` each of them counts, and none may be missing because a valuation failed
+        (F3).
+        """
+
+    def nodes_below(
+        self, source: Element, expression: str, limit: int, *, complete: bool = False
+    ) -> list[Node]:
         """Give the nodes of a path that is relative to `source`."""
 
 
@@ -125,11 +131,12 @@ def _link_contexts(
     arguments: Sequence[str], evaluation: Evaluation, limit: int
 ) -> list[list[Node]]:
     source, child = arguments
-    sources = evaluation.nodes(source, limit)
+    sources = evaluation.nodes(source, limit, complete=True)
     if not sources:
         raise HydrationFailed("LINK_NO_SOURCE", f"no element matches {source}", rule="U4")
     below = [
-        evaluation.nodes_below(found, child, limit) for found in _elements(sources, source, "U4")
+        evaluation.nodes_below(found, child, limit, complete=True)
+        for found in _elements(sources, source, "U4")
     ]
     if not any(below):
         raise HydrationFailed(
@@ -142,7 +149,7 @@ def _link_contexts(
 def _link(arguments: Sequence[str], evaluation: Evaluation) -> Linked:
     """``vn:link(source, child)``: the child of the first source that has exactly one (S3)."""
     source, child = arguments
-    sources = evaluation.nodes(source, _ALL)
+    sources = evaluation.nodes(source, _ALL, complete=True)
     if not sources:
         raise HydrationFailed("LINK_NO_SOURCE", f"no element matches {source}", rule="S3")
     for found in _elements(sources, source, "S3"):

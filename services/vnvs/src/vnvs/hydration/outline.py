@@ -11,6 +11,8 @@ from vnvs.hydration.shapes import HydrationLimits
 ROOT, PROJECT, GROUP, VALUATION = "vnml", "project", "group", "valuation"
 SHARED = ("market", "model", "calculator", "portfolio")
 """Children of a project that neither tasks (K1) nor the response (K4) carry."""
+ON_FAILURE = "onFailure"
+"""The attribute by which a group says what its failed tasks mean (F1)."""
 
 
 def parse_stored(document: bytes, limits: HydrationLimits) -> Element:

@@ -1,6 +1,7 @@
-"""Results into the document, and the document into a response (VNML K3, K4).
+"""Results into the document, and the document into a response (VNML K3, K4, F2).
 
-Bytes in, bytes out; results are put in as they were written, never parsed, never hydrated.
+Bytes in, bytes out; results are put in as they were written, never parsed, never hydrated. What
+stands in the place of a result that there is none of is made here, of the task document.
 """
 
 import re
@@ -13,22 +14,33 @@ from vncore import xml
 from vncore.errors import HydrationFailed
 from vnvs.hydration.directives import HREF, USE
 from vnvs.hydration.elements import Hydrator
+from vnvs.hydration.failed import CODE, FAILURE
 from vnvs.hydration.library import Library
 from vnvs.hydration.nesting import room_for_nesting
 from vnvs.hydration.nodes import Element
 from vnvs.hydration.outline import (
+    GROUP,
+    PROJECT,
     SHARED,
+    VALUATION,
     groups_of,
     parse_stored,
     project_of,
     valuations_of,
 )
 from vnvs.hydration.scope import Places
-from vnvs.hydration.shapes import DEFAULT_LIMITS, Context, Fetched, HydrationLimits
+from vnvs.hydration.shapes import (
+    DEFAULT_LIMITS,
+    Context,
+    FailedTask,
+    Fetched,
+    HydrationLimits,
+)
 from vnvs.hydration.shell import escaped, unused_target
 from vnvs.hydration.tree import Tree
 from vnvs.hydration.use import contexts
 
+_ANALYTICS, _MARK = "analytics", "vndb"
 _VALUATION_START = re.compile(rb"<valuation[\s/>]")
 
 
@@ -124,6 +136,75 @@ def _replace_by_mark(valuation: Element, target: str, *, empty: bool) -> None:
     mark = etree.ProcessingInstruction(target)
     mark.tail = valuation.tail
     parent.replace(valuation, mark)
+
+
+def failed_valuations(
+    tasks: Sequence[FailedTask], *, limits: HydrationLimits = DEFAULT_LIMITS
+) -> list[bytes]:
+    """Make what stands in the place of failed tasks (F2), each as `failed_valuation` does."""
+    return [
+        failed_valuation(
+            task.xml,
+            code=task.code,
+            attempts=task.attempts,
+            message=task.message,
+            limits=limits,
+        )
+        for task in tasks
+    ]
+
+
+def failed_valuation(
+    task_xml: bytes,
+    *,
+    code: str,
+    attempts: int,
+    message: str,
+    limits: HydrationLimits = DEFAULT_LIMITS,
+) -> bytes:
+    """Make the bare valuation of a task document with a ``failure`` in place of ``analytics``.
+
+        <valuation><analytics>…</analytics>                 <instrument/><vndb …/></valuation>
+        <valuation><failure code="…" attempts="3">…</failure><instrument/><vndb …/></valuation>
+
+    Without ``analytics`` the failure comes before ``vndb``, which stays the last child. What XML
+    cannot carry of the message becomes U+FFFD.
+    """
+    valuation = _valuation_of(parse_stored(task_xml, limits))
+    failure = etree.Element(FAILURE, {CODE: _carried(code), "attempts": str(attempts)})
+    failure.text = _carried(message)
+    analytics = valuation.findall(_ANALYTICS)
+    if analytics:
+        failure.tail = analytics[0].tail
+        valuation.replace(analytics[0], failure)
+    else:
+        valuation.insert(len(valuation) - 1, failure)
+    for further in analytics[1:]:
+        _remove(further)
+    return xml.serialise(valuation, declaration=False)
+
+
+_NOT_CARRIED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _carried(text: str) -> str:
+    return _NOT_CARRIED.sub("\ufffd", text)
+
+
+def _valuation_of(root: Element) -> Element:
+    """Give the one valuation of a task document; whatever it was selected as, it is one here."""
+    group = root.find(f"{PROJECT}/{GROUP}")
+    found: list[Element] = [] if group is None else valuations_of(group)
+    if not found and group is not None:  # a selected element brings its own tag (M1)
+        found = [child for child in group.iterchildren("*") if _is_marked(child)]
+    if not found:
+        raise _misplaced("a task document without a valuation")
+    found[0].tag = VALUATION
+    return found[0]
+
+
+def _is_marked(element: Element) -> bool:
+    return len(element) > 0 and element[-1].tag == _MARK
 
 
 def assemble(

@@ -18,9 +18,9 @@ _MISSES = {
     "SELECT_NO_CONTEXT",
     "LINK_NO_SOURCE",
     "LINK_NO_CHILD",
-    "REFERENCE_FAILED_VALUATION",
 }
-"""Faults of an alternative that let the next one have its turn (S2); others are told at once."""
+"""Faults of an alternative that let the next one have its turn (S2). Others are told at once, and
+so is a failed valuation (F3): a fallback meant for what is absent must not hide what failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ def choose(expression: str, evaluation: Evaluation, *, rule: str) -> Chosen:
     """Choose by the first alternative that resolves to exactly one node (S2).
 
     Raises HydrationFailed: with one alternative what is wrong with it, with several
-    SELECT_UNRESOLVED, which lists what each gave.
+    SELECT_UNRESOLVED, which lists what each gave; at once where one leads to a failed valuation
+    (F3).
     """
     if not expression.strip():
         raise HydrationFailed("SELECT_EMPTY", "there is no expression", rule=rule)

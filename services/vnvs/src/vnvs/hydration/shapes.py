@@ -71,6 +71,7 @@ class GroupOutline:
 
     index: int  # counts from 0
     name: str  # empty where the group has none
+    on_failure: str = ""  # its failure policy (F1); empty where it says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +102,15 @@ class TaskDocument:
     valuation_name: str  # empty where the valuation has none
     xml: bytes  # a complete document
     trace: bytes  # JSON: where each value came from
+    failure: HydrationFailed | None = None
+    """Why it cannot be run: it refers to a failed valuation (F4); `xml` lacks what did."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTask:
+    """A task that failed, for the valuation that stands in its place (F2)."""
+
+    xml: bytes  # its task document
+    code: str
+    attempts: int  # 0: it was never run
+    message: str

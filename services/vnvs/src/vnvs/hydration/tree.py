@@ -1,14 +1,13 @@
-"""The document as paths see it (VNML S1, T2): absolute paths, document order, failed valuations.
+"""The document as paths see it (VNML S1, T2): absolute paths, document order, results.
 
 `Tree` is read-only and remembers what each path gave. The document pass, whose tree changes while
 it is hydrated, has its own kind (`pending.PendingTree`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lxml import etree
 
-from vncore.errors import HydrationFailed
 from vnvs.hydration import xpath
 from vnvs.hydration.directives import Directives, elements_with_directives
 from vnvs.hydration.nodes import Element, Node
@@ -86,6 +85,13 @@ class Tree:
         group = self.group_of(element)
         return group is not None and self.groups[group] < self._current
 
+    def results(self) -> Iterator[Element]:
+        """Give the valuations of the groups that have run; in a check there are none."""
+        if self._results_are_known:
+            for group, index in self.groups.items():
+                if index < self._current:
+                    yield from valuations_of(group)
+
     def refuse_unknown_context(self, context: Element) -> None:
         """In a check, give up on what is relative to a result."""
         if not self._results_are_known and self.is_result(context):
@@ -149,44 +155,6 @@ class Tree:
         ordered: list[Element] = sorted(elements, key=lambda found: order.get(found, len(order)))
         return list(ordered)
 
-    def failed_valuation(self, element: Element) -> Element | None:
-        """Give the failed valuation that an element is or stands in (DESIGN §8)."""
-        node: Element | None = element
-        while node is not None:
-            above = node.getparent()
-            if above is not None and above in self.groups:
-                return node if self.is_result(node) and _has_failed(node) else None
-            node = above
-        return None
-
-    def failed_on_the_way(self, expression: str) -> Element | None:
-        """Give a failed valuation that a path, which selects nothing, leads through."""
-        path = simple_path(expression)
-        if path is None:
-            return None
-        for length in range(1, len(path.steps) + 1):
-            above = self._index.nodes(SimplePath(path.steps[:length])) or []
-            for node in above:
-                if isinstance(node, Element):
-                    failed = self.failed_valuation(node)
-                    if failed is not None:
-                        return failed
-        return None
-
-    def refuse_failed(self, valuation: Element, rule: str) -> HydrationFailed:
-        """Make the error for a reference that leads to a failed valuation."""
-        failure = valuation.find("failure")
-        code = failure.get("code") if failure is not None else None
-        instrument = valuation.find("instrument")
-        name = instrument.get("name") if instrument is not None else None
-        told = f" of instrument {name!r}" if name else ""
-        return HydrationFailed(
-            "REFERENCE_FAILED_VALUATION",
-            f"the valuation {valuation.get('name', '')!r}{told} at {self.paths.path(valuation)}"
-            f" failed ({code})",
-            rule=rule,
-        )
-
 
 def _unique(nodes: Sequence[Node]) -> list[Node]:
     """Keep each element once, and every text: two attributes may have the same value."""
@@ -199,7 +167,3 @@ def _unique(nodes: Sequence[Node]) -> list[Node]:
             seen.add(node)
         kept.append(node)
     return kept
-
-
-def _has_failed(valuation: Element) -> bool:
-    return valuation.tag == "valuation" and valuation.find("failure[@code]") is not None

@@ -17,7 +17,12 @@ NO_CONTEXT: tuple[None, ...] = (None,)
 def contexts(valuation: Element, hydrator: Hydrator) -> tuple[Element, ...] | tuple[None, ...]:
     """Give the contexts of a valuation's tasks; without ``use`` there is one task with none.
 
-    Each element is there once, in document order, however often it was matched.
+    Each element is there once, in document order, however often it was matched. A ``use`` that
+    leads through a failed valuation without finding anything of it raises in a tolerant pass too
+    (F4): how many tasks the valuation would have made is not known, and each number that we might
+    give them, none or one, would be a guess that the response counts as a fact. The valuation
+    itself can be linked, failed or not; then exactly the tasks that take something of it fail.
+
     Raises HydrationFailed: USE_EMPTY, USE_NOTHING, USE_NOT_ELEMENTS, LINK_…,
     HYDRATION_TOO_MANY_TASKS, and what a path can raise.
     """
@@ -40,7 +45,7 @@ def _linked(use: str, hydrator: Hydrator, scope: Scope) -> tuple[Element, ...]:
     asked = hydrator.evaluation(scope)
     call = parse_call(use, rule="U4")
     if call is None:
-        parts = [asked.nodes(use.strip(), most + 1)]
+        parts = [asked.nodes(use.strip(), most + 1, complete=True)]
         if not parts[0]:
             raise HydrationFailed("USE_NOTHING", "no element matches the use", rule="U2")
     elif call.function.contexts is None:

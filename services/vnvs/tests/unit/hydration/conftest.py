@@ -69,8 +69,10 @@ class Desk:
         self.sent = document
         return list(self.tasks_of(self.document(document).xml, group))
 
-    def tasks_of(self, document: bytes, group: int = 0) -> tuple[TaskDocument, ...]:
-        return hydrate_group(document, group, self.fetch, self.context)
+    def tasks_of(
+        self, document: bytes, group: int = 0, *, tolerant: bool = False
+    ) -> tuple[TaskDocument, ...]:
+        return hydrate_group(document, group, self.fetch, self.context, tolerant=tolerant)
 
     def valuations(self, content: str, group: int = 0) -> list[str]:
         """What is in each task's valuation, without our vndb."""

@@ -339,15 +339,18 @@ REFERRING = st.recursive(
     REFERRING,
     DIRECTED,
     DIRECTED,
+    st.sampled_from([None, "stop", "continue", "tolerate:${select(//a)}", "?"]),
 )
 @settings(law, max_examples=100)
 def test_whatever_refers_to_whatever_only_our_errors_come_out(
-    desk, shared, asked, fetched, valuation, group
+    desk, shared, asked, fetched, valuation, group, on_failure
 ):
     desk.files = {"m.xml": written(fetched), "n.xml": f"<a><b>{written(fetched)}</b></a>"}
     inside = "".join(map(written, shared))
     tree = etree.fromstring(f"<project>{inside}<group><valuation/></group></project>")
     tree.find("group").attrib.update({k: v for k, v in group.items() if k != "use"})
+    if on_failure is not None:
+        tree.find("group").set("onFailure", on_failure)
     tree.find("group/valuation").attrib.update(valuation)
     tree.find("group/valuation").extend(asked)
     document = f'<?vnvs $X="a"?><vnml x="1">{written(tree)}</vnml>'.encode()
@@ -361,3 +364,31 @@ def test_whatever_refers_to_whatever_only_our_errors_come_out(
         told = err.code
     faults = [fault.code for fault in check(document, desk.fetch, desk.context)]
     assert bool(faults) == (told is not None), (told, faults)
+
+
+@given(st.lists(REFERRING, max_size=3), REFERRING, DIRECTED)
+@settings(law, max_examples=200)
+def test_whatever_refers_to_failed_valuations_only_our_errors_come_out(
+    desk, asked, gave, valuation
+):
+    """And where nothing else is at fault, a tolerant pass makes as many tasks as it would have."""
+    tree = etree.fromstring("<project><a k='1'/><group/><group><valuation/></group></project>")
+    tree.find("group").extend([etree.Element("valuation") for _ in range(3)])
+    tree.find("group[2]/valuation").attrib.update(valuation)
+    tree.find("group[2]/valuation").extend(asked)
+    document = f'<?vnvs $X="a"?><vnml x="1">{written(tree)}</vnml>'.encode()
+    good = f"<valuation>{written(gave)}</valuation>"
+    failed = '<valuation><failure code="SCRIPT_FAILED" attempts="3">no</failure></valuation>'
+    counts = []
+    for results in ([good, good, good], [failed, good, failed]):
+        try:
+            placed = place_results(
+                desk.document(document).xml, 0, [result.encode() for result in results]
+            )
+            tasks = hydrate_group(placed, 1, desk.fetch, desk.context, tolerant=True)
+        except VnError:
+            return
+        for task in tasks:
+            xml.parse(task.xml)
+        counts.append(len(tasks))
+    assert len(set(counts)) <= 1

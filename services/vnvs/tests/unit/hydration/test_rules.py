@@ -18,6 +18,7 @@ RULES = {
     "S": 6,
     "M": 7,
     "K": 5,
+    "F": 4,
 }
 # K2 is the worker's part: what a script's output means.
 ELSEWHERE = {"K2"}

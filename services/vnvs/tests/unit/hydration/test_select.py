@@ -2,8 +2,6 @@
 
 import pytest
 
-from vncore.errors import HydrationFailed
-
 LINKED = '<valuation use="/vnml/project/portfolio/i">{}</valuation>'
 BOOK = (
     '<portfolio><i name="a" ccy="USD"><rate>1</rate><leg><x>7</x></leg></i></portfolio>'
@@ -203,47 +201,3 @@ def test_d3_local_name_reaches_foreign_elements(desk):
         """<model select="/vnml/project/*[local-name()='data']/text()"/>"""
     )
     assert made.endswith("<model>5</model>")
-
-
-def test_a_reference_to_a_failed_valuation_names_it(desk):
-    first = '<group><valuation name="c"><instrument name="SOFR"/></valuation></group>'
-    second = (
-        '<group><valuation><curve select="/vnml/project/group[1]'
-        "/valuation[instrument/@name='SOFR']/analytics/curve\"/></valuation></group>"
-    )
-    failed = (
-        '<valuation name="c"><instrument name="SOFR"/>'
-        '<failure code="SCRIPT_FAILED" attempts="3">no</failure></valuation>'
-    )
-    document = desk.with_results(first + second, [failed])
-    with pytest.raises(Exception, match=r"SOFR.*SCRIPT_FAILED") as caught:
-        desk.tasks_of(document, 1)
-    assert (caught.value.code, caught.value.rule) == ("REFERENCE_FAILED_VALUATION", "S6")
-
-
-@pytest.mark.parametrize(
-    ("directive", "rule"),
-    [
-        pytest.param('select="/vnml/project/group[1]/valuation"', "S6", id="itself"),
-        pytest.param('select="/vnml/project/group[1]/valuation/instrument"', "S6", id="a part"),
-        pytest.param('v="${select(/vnml/project/group[1]/valuation/price)}"', "P2", id="a value"),
-    ],
-)
-def test_no_part_of_a_failed_valuation_can_be_taken(desk, directive, rule):
-    failed = (
-        '<valuation><instrument name="B"/><failure code="SCRIPT_FAILED" attempts="3"/></valuation>'
-    )
-    content = f"<group><valuation/></group><group><valuation><x {directive}/></valuation></group>"
-    with pytest.raises(HydrationFailed) as caught:
-        desk.tasks_of(desk.with_results(content, [failed]), 1)
-    assert (caught.value.code, caught.value.rule) == ("REFERENCE_FAILED_VALUATION", rule)
-
-
-def test_a_group_with_a_failed_valuation_can_be_taken_as_a_whole(desk):
-    content = (
-        '<group><valuation/></group><group><valuation use="/vnml/project/group[1]">'
-        '<group select="."/></valuation></group>'
-    )
-    failed = '<valuation><failure code="SCRIPT_FAILED" attempts="3"/></valuation>'
-    [task] = desk.tasks_of(desk.with_results(content, [failed]), 1)
-    assert b'<group><valuation><failure code="SCRIPT_FAILED"' in task.xml

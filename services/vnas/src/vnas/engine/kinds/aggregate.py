@@ -69,6 +69,8 @@ def _held(valuation: etree._Element, market: Market, base: str, scale: float) ->
     Raises EngineError VNP-304 for text that is no number, VNP-206 without an exchange rate; both
     at the amount.
     """
+    if valuation.find("failure") is not None and valuation.find("analytics") is None:
+        return _Held(valuation, _currency_if_told(valuation, market), None, None, None)
     price = valuation.find("analytics/price")
     amount = None if price is None or price.get("status") == "notPriced" else _amount(price)
     currency = _currency(price, valuation, market)
@@ -104,6 +106,14 @@ def _currency(output: etree._Element | None, valuation: etree._Element, market: 
     if own is None:
         return market.currency
     return Market(own, path_of(own), market.evaluation, Faults()).currency
+
+
+def _currency_if_told(failed: etree._Element, market: Market) -> str:
+    """Give the currency of a failed valuation; its market may be what it failed by."""
+    try:
+        return _currency(None, failed, market)
+    except EngineError:
+        return _NO_KEY
 
 
 def _rate(output: etree._Element, currency: str, market: Market, base: str) -> float:
@@ -146,7 +156,7 @@ def _write_subtotal(
     _count(subtotal, members, always=False)
     priced = [one for one in members if one.amount is not None]
     found = {one.currency for one in priced or members}
-    if len(found) == 1:  # absent where currencies mix
+    if len(found) == 1 and _NO_KEY not in found:  # absent where currencies mix
         amount = _sub(subtotal, "amount", _total(one.amount for one in priced))
         amount.set("currency", found.pop())
     _sub(subtotal, "baseAmount", _total(one.base_amount for one in priced)).set("currency", base)
