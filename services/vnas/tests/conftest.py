@@ -1,5 +1,6 @@
 """What the tests of the worker share: real little scripts, and a runner for them."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from vnas.environment import TaskFacts
 from vnas.limits import ScriptLimits, find_prlimit
 from vnas.script import ScriptRunner
 from vncore.ids import RequestId, TaskId
+
+sys.path.append(str(Path(__file__).parent / "support"))
 
 WriteScript = Callable[..., Path]
 MakeRunner = Callable[..., ScriptRunner]

@@ -16,11 +16,17 @@ async def until_stopped(
     """Wait for the end of `serving`, which takes nothing more once `stop` is set.
 
     SIGTERM or SIGINT sets it; what runs then may end within `drain_ms`. A second signal, or the
-    end of that time, cancels `serving`: what it had begun is handed back.
+    end of that time, cancels `serving`: what it had begun is handed back. Further signals change
+    nothing. Raises what `serving` raises.
     """
     loop = asyncio.get_running_loop()
+    handing_back = False
 
     def end_now() -> None:
+        nonlocal handing_back
+        if handing_back:
+            return  # cancelled again, it would leave undone what it has to clear away
+        handing_back = True
         log.warning("handing_back")
         serving.cancel()
 

@@ -27,6 +27,8 @@ class Failure:
     attempts: int = 0  # 0: not the fault of a task
     exit_status: int | None = None
     stderr_tail: str = ""
+    duration_ms: int | None = None  # of the last attempt; None: not known, or no task
+    worker_id: str = ""  # who made the last attempt
 
     @classmethod
     def of(cls, error: VnError, *, attempts: int = 0) -> "Failure":
@@ -71,6 +73,8 @@ class Failure:
             "attempts": self.attempts or None,
             "exitStatus": self.exit_status,
             "stderr": self.stderr_tail or None,
+            "durationMs": self.duration_ms,
+            "workerId": self.worker_id or None,
             "fingerprint": self.fingerprint,
         }
         return {name: value for name, value in facts.items() if value is not None}
@@ -93,5 +97,7 @@ class Failure:
             attempts=facts.pop("attempts", 0),
             exit_status=facts.pop("exitStatus", None),
             stderr_tail=facts.pop("stderr", ""),
+            duration_ms=facts.pop("durationMs", None),
+            worker_id=facts.pop("workerId", ""),
             place=facts,  # what is left names the place
         )

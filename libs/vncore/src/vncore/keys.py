@@ -6,7 +6,7 @@ key; a hash tag such as ``{vn-0}`` pins all keys of one cell to one slot of a Re
 
 from dataclasses import dataclass
 
-from vncore.ids import RequestId, TaskId
+from vncore.ids import RequestId, TaskId, Tenant
 
 ORCHESTRATORS = "orchestrator-main"
 """Group of `Keys.ingest`: who takes requests."""
@@ -18,6 +18,19 @@ WORKERS = "task-workers"
 def update_readers(request_id: RequestId) -> str:
     """Group of `Keys.updates`: the request's one live orchestrator."""
     return f"req::{request_id}"
+
+
+def retry_field(task_id: TaskId) -> str:
+    """Field of `Keys.group`: the task's recorded next attempt, ``<attempt>:<due ms>``."""
+    return f"{RETRY}{task_id}"
+
+
+def failure_field(task_id: TaskId) -> str:
+    """Field of `Keys.group`: why the task has failed for good in this run, as JSON."""
+    return f"{FAILURE}{task_id}"
+
+
+RETRY, FAILURE = "retry:", "failure:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +66,11 @@ class Keys:
         return f"{self.prefix}stream:task:updates:{request_id}"
 
     def state(self, request_id: RequestId) -> str:
-        """Hash: status, groupCount, currentGroup, epoch, times. Expires once terminal."""
+        """Hash: status, run, groupCount, currentGroup, epoch, times. Expires once terminal."""
         return f"{self.prefix}state:request:{request_id}"
 
     def group(self, request_id: RequestId, group_index: int) -> str:
-        """Hash: name, expected, completed, failed, status, recorded retries. Expires likewise."""
+        """Hash: name, counts, status, recorded retries and failures. Expires likewise."""
         return f"{self.prefix}state:request:{request_id}:group:{group_index}"
 
     def xml(self, request_id: RequestId) -> str:
@@ -79,6 +92,10 @@ class Keys:
     def failure(self, request_id: RequestId) -> str:
         """JSON: the failure report."""
         return f"{self.prefix}cache:request:{request_id}:failure"
+
+    def idempotency(self, tenant: Tenant, key_digest: str) -> str:
+        """String: ``<requestId> <digest of what was sent>``. Expires with its request."""
+        return f"{self.prefix}request:idempotency:{tenant}:{key_digest}"
 
     # --- one task -------------------------------------------------------------------------------
     def task_xml(self, request_id: RequestId, group_index: int, task_id: TaskId) -> str:

@@ -17,7 +17,7 @@ Fields = dict[str, str | bytes]
 
 
 class RequestStatus(StrEnum):
-    """Where a request stands; the last four are terminal and final."""
+    """Where a request stands; the last four are terminal: only a redrive, a new run, follows."""
 
     RECEIVED = "received"  # whole in Redis, no orchestrator yet
     STARTED = "started"  # an orchestrator hydrates it
@@ -26,11 +26,11 @@ class RequestStatus(StrEnum):
     SUCCEEDED = "succeeded"  # the response is there
     PARTIAL = "partial"  # the response is there, with typed failures in it
     FAILED = "failed"  # the failure report is there
-    CANCELLED = "cancelled"  # ended by its client
+    CANCELLED = "cancelled"  # ended by its client; the results that are there are kept
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing can change it any more."""
+        """Whether this run of the request is over."""
         return self in TERMINAL
 
 
@@ -72,17 +72,25 @@ class IngestEntry:
     group_count: int  # as submitted
     submitted_at_ms: int
     trace: Trace = Trace()
+    run: int = 1  # one more with each redrive
+    on_failure: str = ""  # of groups that say nothing themselves; empty: stop
+    deadline_ms: int | None = None  # epoch milliseconds; None: it may take as long as it takes
+    idempotency: str = ""  # digest of the client's key; empty: it sent none
 
     def to_fields(self, keys: Keys) -> Fields:
         """Give the entry as stream fields."""
         return {
             "requestId": self.request_id,
             "tenant": self.tenant,
+            "run": str(self.run),
             "xmlKey": keys.xml(self.request_id),
             "responseKey": keys.response(self.request_id),
             "metadataKey": keys.metadata(self.request_id),
             "groupCount": str(self.group_count),
             "submittedAt": str(self.submitted_at_ms),
+            "onFailure": self.on_failure,
+            "deadline": _optional(self.deadline_ms),
+            "idempotency": self.idempotency,
             **_trace_fields(self.trace),
         }
 
@@ -96,6 +104,10 @@ class IngestEntry:
             group_count=read.integer("groupCount"),
             submitted_at_ms=read.integer("submittedAt"),
             trace=read.trace(),
+            run=read.run(),
+            on_failure=fields.get("onFailure", ""),
+            deadline_ms=read.optional_integer("deadline"),
+            idempotency=fields.get("idempotency", ""),
         )
 
 
@@ -111,6 +123,7 @@ class LifecycleEvent:
     expected: int | None = None
     completed: int | None = None
     failed: int | None = None
+    run: int = 1
 
     def to_fields(self) -> Fields:
         """Give the event as stream fields; absent facts are left out."""
@@ -125,6 +138,7 @@ class LifecycleEvent:
             "tenant": self.tenant,
             "status": self.status.value,
             "timestamp": str(self.timestamp_ms),
+            "run": str(self.run),
             **{name: str(count) for name, count in counts.items() if count is not None},
         }
 
@@ -141,6 +155,7 @@ class LifecycleEvent:
             expected=read.optional_integer("expected"),
             completed=read.optional_integer("completed"),
             failed=read.optional_integer("failed"),
+            run=read.run(),
         )
 
 
@@ -157,6 +172,7 @@ class TaskDispatch:
     attempt: int = 1  # counts from 1
     deadline_ms: int | None = None  # epoch milliseconds; None: only the script's own limit
     trace: Trace = Trace()
+    run: int = 1  # of its request
 
     def to_fields(self, keys: Keys) -> Fields:
         """Give the entry as stream fields."""
@@ -172,7 +188,8 @@ class TaskDispatch:
             "resultKey": keys.task_result(request_id, group_index, task_id),
             "updatesKey": keys.updates(request_id),
             "attempt": str(self.attempt),
-            "deadline": "" if self.deadline_ms is None else str(self.deadline_ms),
+            "deadline": _optional(self.deadline_ms),
+            "run": str(self.run),
             **_trace_fields(self.trace),
         }
 
@@ -190,6 +207,7 @@ class TaskDispatch:
             attempt=read.integer("attempt"),
             deadline_ms=read.optional_integer("deadline"),
             trace=read.trace(),
+            run=read.run(),
         )
 
 
@@ -207,6 +225,7 @@ class TaskUpdate:
     worker_id: str
     failure: Failure | None = None  # present exactly when status is FAILED
     trace: Trace = Trace()
+    run: int = 1  # of its request
 
     def to_fields(self, keys: Keys) -> Fields:
         """Give the update as stream fields."""
@@ -221,6 +240,7 @@ class TaskUpdate:
             "durationMs": str(self.duration_ms),
             "workerId": self.worker_id,
             "error": self.failure.to_json() if self.failure else "",
+            "run": str(self.run),
             **_trace_fields(self.trace),
         }
 
@@ -243,7 +263,12 @@ class TaskUpdate:
             worker_id=fields.get("workerId", ""),
             failure=read.failure("error") if error else None,
             trace=read.trace(),
+            run=read.run(),
         )
+
+
+def _optional(number: int | None) -> str:
+    return "" if number is None else str(number)
 
 
 def _trace_fields(trace: Trace) -> Fields:
@@ -271,6 +296,9 @@ class _Reader:
 
     def optional_integer(self, name: str) -> int | None:
         return self.integer(name) if self.fields.get(name) else None
+
+    def run(self) -> int:
+        return self.optional_integer("run") or 1
 
     def status(self) -> RequestStatus:
         text = self.text("status")

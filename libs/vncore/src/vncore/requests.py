@@ -1,6 +1,7 @@
 """Requests as vnapi sees them: submitted whole, then looked at.
 
-Written by `RequestStore.submit` in one atomic step; everything else here only reads.
+Written by `RequestStore.submit` in one atomic step; everything else here only reads. What else a
+client may do to a request is in `cancel` and `redrive`.
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from vncore.connection import translated
+from vncore.errors import InvalidRequest
 from vncore.ids import DEFAULT_TENANT, RequestId, Tenant
 from vncore.keys import Keys
 from vncore.messages import IngestEntry, LifecycleEvent, RequestStatus, Trace
@@ -20,6 +22,14 @@ LIFECYCLE_LENGTH = 10_000
 """About how many events the lifecycle stream keeps; it only notifies, nothing is lost by it."""
 
 _REMEMBERED_SECONDS = 14 * 86_400  # how long an expired id is told from an unknown one
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A client's key, and what it was sent with: digests, as SAFETY §4 makes them."""
+
+    key_digest: str
+    payload_digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,17 @@ class Submission:
     tenant: Tenant = DEFAULT_TENANT
     trace: Trace = Trace()
     metadata: Mapping[str, str | int] = field(default_factory=dict)  # headers, size: for people
+    on_failure: str = ""  # of groups that say nothing themselves; empty: stop
+    deadline_at_ms: int | None = None
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a submission."""
+
+    request_id: RequestId  # of the first one, when it was a repetition
+    replayed: bool  # it was here before, and nothing was changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +62,11 @@ class GroupState:
 
     index: int  # counts from 0
     name: str
-    status: str  # started, completed or failed
+    status: str  # started, completed or failed; reopened: waits for its turn in a new run
     expected: int  # tasks
     completed: int  # tasks with a result
     failed: int  # tasks out of attempts
+    on_failure: str  # what holds for it: see vncore.failure_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +83,15 @@ class RequestState:
     started_at_ms: int | None
     completed_at_ms: int | None
     retry_count: int  # how often an orchestrator took it over from another
+    run: int = 1  # one more with each redrive
+    epoch: int = 0  # of the orchestrator that has it, or of who ended it
+    on_failure: str = ""  # of groups that say nothing themselves; empty: stop
+    deadline_at_ms: int | None = None
+    idempotency: str = ""  # digest of the client's key
+
+
+# Not all of the hash: it may hold a failure of each of 50,000 tasks.
+_GROUP_FIELDS = ["status", "name", "expected", "completed", "failed", "onFailure"]
 
 
 class RequestStore:
@@ -71,27 +102,43 @@ class RequestStore:
         self._keys = keys
         self._scripts = Scripts(redis)
 
-    async def submit(self, submission: Submission) -> None:
+    async def submit(self, submission: Submission) -> Submitted:
         """Write document, metadata, state, ingest entry and event in one step.
 
-        A second call with the same id changes nothing. Raises StoreUnavailable: the request may be
-        in or not, so a caller that gives up must say that it does not know.
+        A second call with the same id, or with the same idempotency key and the same digest,
+        changes nothing and gives the first one's id. Raises InvalidRequest
+        (``IDEMPOTENCY_KEY_REUSED``) when the key was used with something else; StoreUnavailable:
+        the request may be in or not, so a caller that gives up must say that it does not know.
         """
         keys, request_id, now = self._keys, submission.request_id, submission.received_at_ms
-        state = {
+        tenant, idempotency = submission.tenant, submission.idempotency
+        state: dict[str, str | bytes] = {
             "status": RequestStatus.RECEIVED.value,
-            "tenant": submission.tenant,
+            "tenant": tenant,
+            "run": "1",
             "groupCount": str(submission.group_count),
             "retryCount": "0",
             "epoch": "0",
             "receivedAt": str(now),
+            "onFailure": submission.on_failure,
         }
+        if submission.deadline_at_ms is not None:
+            state["deadlineAt"] = str(submission.deadline_at_ms)
+        if idempotency is not None:
+            state["idempotency"] = idempotency.key_digest
         entry = IngestEntry(
-            request_id, submission.tenant, submission.group_count, now, submission.trace
+            request_id,
+            tenant,
+            submission.group_count,
+            now,
+            submission.trace,
+            on_failure=submission.on_failure,
+            deadline_ms=submission.deadline_at_ms,
+            idempotency=idempotency.key_digest if idempotency else "",
         )
-        event = LifecycleEvent(request_id, submission.tenant, RequestStatus.RECEIVED, now)
+        event = LifecycleEvent(request_id, tenant, RequestStatus.RECEIVED, now)
         ingest_fields = entry.to_fields(keys)
-        await self._scripts.call(
+        outcome, known_id = await self._scripts.call(
             "submit_request",
             [
                 keys.xml(request_id),
@@ -100,6 +147,7 @@ class RequestStore:
                 keys.ingest,
                 keys.lifecycle,
                 keys.index,
+                *([keys.idempotency(tenant, idempotency.key_digest)] if idempotency else []),
             ],
             [
                 request_id,
@@ -109,13 +157,20 @@ class RequestStore:
                 submission.document,
                 json.dumps(dict(submission.metadata), ensure_ascii=False),
                 LIFECYCLE_LENGTH,
+                idempotency.payload_digest if idempotency else "",
                 2 * len(state),
-                *flattened(cast("dict[str, str | bytes]", state)),
+                *flattened(state),
                 2 * len(ingest_fields),
                 *flattened(ingest_fields),
                 *flattened(event.to_fields()),
             ],
         )
+        if outcome == -1:  # see the script's contract
+            raise InvalidRequest(
+                "IDEMPOTENCY_KEY_REUSED",
+                "the Idempotency-Key was used before with another document or other parameters",
+            )
+        return Submitted(RequestId(known_id.decode()), replayed=outcome == 0)
 
     async def state(self, request_id: RequestId) -> RequestState | None:
         """Read where a request stands; None when it is unknown or expired."""
@@ -123,18 +178,23 @@ class RequestStore:
             fields = _decoded(await self._hash(self._keys.state(request_id)))
         if "status" not in fields:
             return None
-        current = _optional_int(fields.get("currentGroup"))
+        group_count = int(fields["groupCount"])
         return RequestState(
             request_id=request_id,
             tenant=Tenant(fields.get("tenant", DEFAULT_TENANT)),
             status=RequestStatus(fields["status"]),
-            group_count=int(fields["groupCount"]),
-            current_group=current,
-            groups=await self._groups(request_id, 0 if current is None else current + 1),
+            group_count=group_count,
+            current_group=_optional_int(fields.get("currentGroup")),
+            groups=await self._groups(request_id, group_count),
             received_at_ms=int(fields["receivedAt"]),
             started_at_ms=_optional_int(fields.get("startedAt")),
             completed_at_ms=_optional_int(fields.get("completedAt")),
             retry_count=int(fields.get("retryCount", "0")),
+            run=int(fields.get("run", "1")),
+            epoch=int(fields.get("epoch", "0")),
+            on_failure=fields.get("onFailure", ""),
+            deadline_at_ms=_optional_int(fields.get("deadlineAt")),
+            idempotency=fields.get("idempotency", ""),
         )
 
     async def status(self, request_id: RequestId) -> RequestStatus | None:
@@ -167,20 +227,21 @@ class RequestStore:
     async def _groups(self, request_id: RequestId, count: int) -> tuple[GroupState, ...]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for index in range(count):
-                pipe.hgetall(self._keys.group(request_id, index))
+                pipe.hmget(self._keys.group(request_id, index), _GROUP_FIELDS)
             with translated("read groups"):
-                rows = [_decoded(row) for row in await pipe.execute()]
+                rows = await pipe.execute() if count else []
         return tuple(
             GroupState(
                 index=index,
-                name=row.get("name", ""),
-                status=row.get("status", ""),
-                expected=int(row.get("expected", 0)),
-                completed=int(row.get("completed", 0)),
-                failed=int(row.get("failed", 0)),
+                name=(name or b"").decode(),
+                status=status.decode(),
+                expected=int(expected or 0),
+                completed=int(completed or 0),
+                failed=int(failed or 0),
+                on_failure=(on_failure or b"").decode(),
             )
-            for index, row in enumerate(rows)
-            if row
+            for index, (status, name, expected, completed, failed, on_failure) in enumerate(rows)
+            if status
         )
 
     async def _hash(self, key: str) -> dict[bytes, bytes]:

@@ -31,6 +31,13 @@ class CommonSettings(BaseSettings):
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379")
     """Queue, state and cache: ``redis://``, ``rediss://`` for TLS, or ``unix://`` for a socket."""
 
+    redis_eviction: Literal["refuse", "warn"] = "refuse"
+    """What to do with a server that evicts keys when its memory is full: not start, or warn."""
+
+    durability: Literal["memory", "fsync"] = "memory"
+    """What an accepted request survives: ``memory``: what the server itself does; ``fsync``: a
+    power cut, and a server without ``appendfsync always`` is refused."""
+
     redis_key_prefix: str = ""
     """Put before every key; a hash tag such as ``{vn-0}`` makes one cell of a cluster."""
 

@@ -1,15 +1,16 @@
 """Consumers of streams: read, keep alive, reclaim, acknowledge.
 
 The pending-entries list is the crash detector: entries of a dead consumer go idle and another one
-takes them over; a live one keeps its own fresh (in a loop: `serving`). Whoever handles a delivery
-acknowledges it with, or after, its stored effect; a delivery that nobody acknowledged comes again.
+takes them over; a live one keeps its own fresh (the loop is in `serving`, what it takes over in
+`takeover`). Whoever handles a delivery acknowledges it with, or after, its stored effect; a
+delivery that nobody acknowledged comes again.
 """
 
 import os
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -26,6 +27,23 @@ class Delivery:
     entry_id: str
     fields: Mapping[str, str]
     deliveries: int = 1  # how many consumers have had it, this one included
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """A pending entry that its consumer handed back, or has said nothing of for too long."""
+
+    entry_id: str
+    deliveries: int  # so far
+    handed_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Which of the entries that a consumer believed to hold it does not hold."""
+
+    taken: frozenset[str]  # another consumer has them
+    gone: frozenset[str]  # acknowledged, by this consumer or another
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,37 +186,61 @@ class Consumer:
             block_ms=self._block_ms if block_ms is None else min(block_ms, self._block_ms),
         )
 
-    async def reclaim(self, count: int) -> list[Delivery]:
-        """Take over at most `count` entries whose consumers fell silent, the oldest first."""
+    async def silent(
+        self, count: int, *, but: Collection[str] = (), handed_back_only: bool = False
+    ) -> list[Silent]:
+        """Find at most `count` entries that may be taken over, the oldest first; takes none.
+
+        Those in `but` are left out: what runs here is not silent, however late its renewal is.
+        """
         # Not XAUTOCLAIM: it looks at ten pending entries for each one wanted and stops, so that a
         # dead consumer's entries behind those of a busy crowd would not be found.
-        with translated(f"reclaim {self.stream}"):
+        with translated(f"look for silent entries of {self.stream}"):
             rows = await self._commands.xpending_range(
-                self.stream, self._group, min="-", max="+", count=count, idle=self.idle_ms
+                self.stream,
+                self._group,
+                min="-",
+                max="+",
+                count=count + len(but),
+                idle=_HANDED_BACK_MS if handed_back_only else self.idle_ms,
             )
-            if not rows:
-                return []
-            times = {row["message_id"]: int(row["times_delivered"]) for row in rows}
-            taken = await self._commands.xclaim(
-                self.stream, self._group, self.name, self.idle_ms, list(times)
+        found = [
+            Silent(
+                cast("bytes", row["message_id"]).decode(),
+                int(row["times_delivered"]),
+                handed_back=int(row["time_since_delivered"]) >= _HANDED_BACK_MS,
             )
-        return [_delivery(entry, times[entry[0]] + 1) for entry in cast("Any", taken) if entry[1]]
+            for row in rows
+        ]
+        return [entry for entry in found if entry.entry_id not in but][:count]
 
-    async def renew(self, entry_ids: Sequence[str]) -> set[str]:
-        """Keep held entries fresh; gives those that another consumer has taken over."""
-        lost = await self._scripts.call(
+    async def reclaim(self, entries: Sequence[Silent]) -> list[Delivery]:
+        """Take over those of the entries that are still silent; this delivery counts."""
+        if not entries:
+            return []
+        before = {entry.entry_id: entry.deliveries for entry in entries}
+        with translated(f"reclaim {self.stream}"):
+            claimed = await self._commands.xclaim(
+                self.stream, self._group, self.name, self.idle_ms, list(before)
+            )
+        taken = [_delivery(entry) for entry in cast("Any", claimed) if entry[1]]
+        return [replace(one, deliveries=before[one.entry_id] + 1) for one in taken]
+
+    async def renew(self, entry_ids: Collection[str]) -> Lost:
+        """Keep held entries fresh; gives those that are not this consumer's any more."""
+        taken, gone = await self._scripts.call(
             "renew_entries", [self.stream], [self._group, self.name, *entry_ids]
         )
-        return {entry_id.decode() for entry_id in lost}
+        return Lost(_ids(taken), _ids(gone))
 
     async def hand_back(self, entry_ids: Sequence[str]) -> None:
-        """Give up entries that were begun and not finished; another consumer takes them at once.
+        """Give up entries that were begun and not finished; whoever looks next takes them over.
 
         The delivery does not count against them.
         """
         if entry_ids:
             await self._scripts.call(
-                "hand_back", [self.stream], [self._group, self.name, self.idle_ms, *entry_ids]
+                "hand_back", [self.stream], [self._group, self.name, _HANDED_BACK_MS, *entry_ids]
             )
 
     async def held(self) -> set[str]:
@@ -220,13 +262,22 @@ class Consumer:
 _MANY = 10_000
 _LAST_POSSIBLE_ID = "18446744073709551615-0"
 _FORGOTTEN_MS = 3_600_000  # a live consumer reads every few seconds
+_HANDED_BACK_MS = 31_536_000_000
+"""The idle time that an entry shows once it was handed back: a year, longer than any silence.
+
+So it needs no waiting for signs of life, which silence does after an outage.
+"""
 
 
-def _delivery(entry: Any, deliveries: int = 1) -> Delivery:
+def _ids(raw: Sequence[bytes]) -> frozenset[str]:
+    return frozenset(entry_id.decode() for entry_id in raw)
+
+
+def _delivery(entry: Any) -> Delivery:
     entry_id, fields = entry
     # Bytes that are no UTF-8 must not stop the reader: whoever reads the message refuses it.
     decoded = {_text(name): _text(value) for name, value in fields.items()}
-    return Delivery(entry_id.decode(), decoded, deliveries)
+    return Delivery(entry_id.decode(), decoded)
 
 
 def _text(raw: bytes) -> str:

@@ -1,5 +1,6 @@
 """Tasks as vnas sees them: a document to fetch, an attempt to settle."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, cast
@@ -7,7 +8,8 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from vncore.connection import translated
-from vncore.keys import WORKERS, Keys
+from vncore.ids import RequestId
+from vncore.keys import WORKERS, Keys, failure_field
 from vncore.messages import TaskDispatch, TaskUpdate
 from vncore.scripts import Scripts, flattened
 from vncore.streams import acknowledge
@@ -16,13 +18,24 @@ IN_FLIGHT_TTL_SECONDS = 604_800
 """Safety net: task keys of a request that never ends are gone after a week."""
 
 
+Run = tuple[RequestId, int]
+"""A request and the number of its run: 1, and one more with each redrive."""
+
+_STANDING = ["status", "completedAt", "run"]
+
+
+def _is_open(standing: list[bytes | None], run: int) -> bool:
+    status, completed_at, current_run = standing
+    return status is not None and completed_at is None and int(current_run or 1) == run
+
+
 class Settled(IntEnum):
     """What became of a settled attempt."""
 
     KEPT = 1  # the result was stored, or the failure reported
     DUPLICATE = 0  # another attempt's result was there already
-    REQUEST_OVER = -1  # the request is terminal or gone: nothing to report to
-    NOT_HELD = -2  # a failure of an attempt that somebody else has settled
+    REQUEST_OVER = -1  # the request, or this run of it, is over: nothing to report to
+    NOT_HELD = -2  # a failure of an attempt that is in other hands: nothing is changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +43,7 @@ class TaskPayload:
     """What a worker needs before it starts the script."""
 
     document: bytes | None  # None: the key is gone
-    request_is_open: bool  # False: terminal or unknown, do not start
+    request_is_open: bool  # False: terminal, unknown or in another run; do not start
 
 
 class TaskStore:
@@ -43,13 +56,26 @@ class TaskStore:
 
     async def fetch(self, task: TaskDispatch) -> TaskPayload:
         """Read a task's document and whether its request still wants it, in one round trip."""
-        state = self._keys.state(task.request_id)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.get(self._keys.task_xml(task.request_id, task.group_index, task.task_id))
-            pipe.hmget(state, ["status", "completedAt"])
+            pipe.hmget(self._keys.state(task.request_id), _STANDING)
             with translated("fetch task"):
-                document, (status, completed_at) = cast("Any", await pipe.execute())
-        return TaskPayload(document, request_is_open=status is not None and completed_at is None)
+                document, standing = cast("Any", await pipe.execute())
+        return TaskPayload(document, request_is_open=_is_open(standing, task.run))
+
+    async def over(self, runs: Collection[Run]) -> set[Run]:
+        """Tell which runs of requests are over: terminal, gone, or followed by another run."""
+        asked = list(runs)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for request_id, _ in asked:
+                pipe.hmget(self._keys.state(request_id), _STANDING)
+            with translated("look for ended requests"):
+                standings = cast("Any", await pipe.execute()) if asked else []
+        return {
+            run
+            for run, standing in zip(asked, standings, strict=True)
+            if not _is_open(standing, run[1])
+        }
 
     async def settle(self, entry_id: str, update: TaskUpdate, result: bytes = b"") -> Settled:
         """Keep the result or report the failure, count, and take the entry off the queue.
@@ -70,10 +96,13 @@ class TaskStore:
             ],
             [
                 WORKERS,
+                update.worker_id,
                 entry_id,
+                update.run,
                 update.status.value,
                 result,
                 IN_FLIGHT_TTL_SECONDS,
+                failure_field(update.task_id),
                 *flattened(update.to_fields(keys)),
             ],
         )

@@ -8,6 +8,7 @@ import pytest
 
 from vncore import held
 from vncore.connection import Connections
+from vncore.dispatching import NewTask
 from vncore.errors import Superseded
 from vncore.failures import Failure
 from vncore.ids import DEFAULT_TENANT, RequestId, TaskId, new_request_id
@@ -20,6 +21,7 @@ from vncore.messages import (
     TaskUpdate,
 )
 from vncore.requests import RequestStore, Submission
+from vncore.settling import FinalFailure, ReceivedUpdate, Retry
 from vncore.streams import Consumer, ensure_group
 from vncore.tasks import Settled, TaskStore
 
@@ -60,21 +62,23 @@ async def request_held(
     return request
 
 
-def a_task(request_id: RequestId, task: int, group_index: int = 0) -> held.NewTask:
+def a_task(request_id: RequestId, task: int, group_index: int = 0) -> NewTask:
     dispatch = TaskDispatch(request_id, DEFAULT_TENANT, group_index, "prices", TaskId(task), "bond")
-    return held.NewTask(dispatch, f"<task n='{task}'/>".encode(), b"[]")
+    return NewTask(dispatch, f"<task n='{task}'/>".encode(), b"[]")
 
 
 def success(request_id: RequestId, task: int, group_index: int = 0) -> TaskUpdate:
     return TaskUpdate(
-        request_id, DEFAULT_TENANT, group_index, TaskId(task), 1, TaskStatus.SUCCEEDED, 5, "w1"
+        request_id, DEFAULT_TENANT, group_index, TaskId(task), 1, TaskStatus.SUCCEEDED, 5, "worker"
     )
 
 
+BROKEN = Failure("SCRIPT_FAILED", "script", "exit status 1", retryable=True)
+
+
 def failure(request_id: RequestId, task: int, attempt: int = 1) -> TaskUpdate:
-    broken = Failure("SCRIPT_FAILED", "script", "exit status 1", retryable=True)
     return TaskUpdate(
-        request_id, DEFAULT_TENANT, 0, TaskId(task), attempt, TaskStatus.FAILED, 5, "w1", broken
+        request_id, DEFAULT_TENANT, 0, TaskId(task), attempt, TaskStatus.FAILED, 5, "worker", BROKEN
     )
 
 
@@ -156,15 +160,19 @@ async def test_a_superseded_orchestrator_can_change_nothing(
     assert successor.epoch > request_held.epoch
     before = await connections.commands.hgetall(keys.state(request_id))
 
-    stale_failure = held.ReceivedUpdate("0-1", failure(request_id, 1))
+    stale_failure = ReceivedUpdate("0-1", failure(request_id, 1))
     for change in (
         lambda: request_held.save_hydrated({"document": b"<old/>"}, 1),
         lambda: request_held.start_group(1, "old", 1),
         lambda: request_held.dispatch([a_task(request_id, 1)]),
         lambda: request_held.schedule_retry(stale_failure, 4_000),
+        lambda: request_held.fail_tasks(0, [FinalFailure(stale_failure, BROKEN)]),
+        lambda: request_held.acknowledge(["0-1"]),
+        request_held.assert_held,
         lambda: request_held.retry(a_task(request_id, 1).dispatch),
         lambda: request_held.complete_group(0, 1),
         lambda: request_held.succeed(b"<old/>", [1], TTL_SECONDS),
+        lambda: request_held.end_partial(b"<old/>", {"code": "OLD"}, [1], TTL_SECONDS),
         lambda: request_held.fail({"code": "OLD"}, [1], TTL_SECONDS),
     ):
         with pytest.raises(Superseded):
@@ -225,7 +233,7 @@ async def test_a_late_result_of_a_finished_request_is_dropped(
     await request_held.start_group(0, "prices", 1)
     await request_held.dispatch([a_task(request_id, 1)])
     [delivery] = await (await worker(connections, keys)).read(1)
-    await request_held.fail({"code": "SCRIPT_FAILED"}, [1], TTL_SECONDS, failed_tasks=1)
+    await request_held.fail({"code": "SCRIPT_FAILED"}, [1], TTL_SECONDS, failed_group=0)
     settled = await TaskStore(connections.commands, keys).settle(
         delivery.entry_id, success(request_id, 1), b"late"
     )
@@ -235,7 +243,7 @@ async def test_a_late_result_of_a_finished_request_is_dropped(
     state = await RequestStore(connections.commands, keys).state(request_id)
     assert state is not None
     assert state.status is RequestStatus.FAILED
-    assert (state.groups[0].status, state.groups[0].failed) == ("failed", 1)
+    assert (state.groups[0].status, state.groups[0].failed) == ("failed", 0)
 
 
 async def test_a_recorded_retry_is_queued_once_with_its_attempt(
@@ -249,13 +257,14 @@ async def test_a_recorded_retry_is_queued_once_with_its_attempt(
     await TaskStore(connections.commands, keys).settle(delivery.entry_id, failure(request_id, 1))
     [received] = await request_held.updates()
     await request_held.schedule_retry(received, due_ms=5_000)
-    assert await request_held.retries(0) == [held.Retry(TaskId(1), attempt=2, due_ms=5_000)]
+    recorded = await request_held.recorded(0)
+    assert recorded.retries == (Retry(TaskId(1), attempt=2, due_ms=5_000),)
     assert await request_held.unsettled_updates() == []
 
     second = replace(a_task(request_id, 1).dispatch, attempt=2)
     assert await request_held.retry(second)
     assert await request_held.retry(second) is None
-    assert await request_held.retries(0) == []
+    assert (await request_held.recorded(0)).retries == ()
     [again] = await consumer.read(5)
     assert TaskDispatch.from_fields(again.fields).attempt == 2
 
@@ -311,3 +320,45 @@ async def test_scripts_survive_a_server_that_forgot_them(
     await request_held.start_group(0, "prices", 1)
     await connections.commands.script_flush()
     await asyncio.wait_for(request_held.start_group(0, "prices", 1), 5)
+
+
+async def test_a_result_that_is_there_wins_over_a_final_failure(
+    connections: Connections, keys: Keys, request_held: held.HeldRequest
+):
+    request_id = request_held.request_id
+    await request_held.start_group(0, "prices", 2)
+    await request_held.dispatch([a_task(request_id, 1), a_task(request_id, 2)])
+    tasks = TaskStore(connections.commands, keys)
+    one, two = await (await worker(connections, keys)).read(2)
+    await tasks.settle(one.entry_id, success(request_id, 1), b"<valuation/>")
+    await tasks.settle(two.entry_id, failure(request_id, 2))
+    [good, bad] = await request_held.updates()
+
+    late = ReceivedUpdate(good.entry_id, failure(request_id, 1))
+    final = [FinalFailure(late, BROKEN), FinalFailure(bad, BROKEN)]
+    assert await request_held.fail_tasks(0, final) == {TaskId(2)}
+    assert await request_held.fail_tasks(0, final) == {TaskId(2)}  # again: counted once
+    recorded = await request_held.recorded(0)
+    assert recorded.failures == {TaskId(2): BROKEN}
+    assert await request_held.unsettled_updates() == []
+    await request_held.complete_group(0, expected=2, failed=1)
+
+
+async def test_a_late_result_of_a_task_that_has_failed_for_good_does_not_count(
+    connections: Connections, keys: Keys, request_held: held.HeldRequest
+):
+    request_id = request_held.request_id
+    await request_held.start_group(0, "prices", 1)
+    await request_held.dispatch([a_task(request_id, 1)])
+    tasks = TaskStore(connections.commands, keys)
+    [delivery] = await (await worker(connections, keys)).read(1)
+    await tasks.settle(delivery.entry_id, failure(request_id, 1))
+    [received] = await request_held.updates()
+    await request_held.fail_tasks(0, [FinalFailure(received, BROKEN)])
+
+    settled = await tasks.settle(delivery.entry_id, success(request_id, 1), b"<valuation/>")
+    assert settled is Settled.DUPLICATE
+    assert not await connections.commands.exists(keys.task_result(request_id, 0, TaskId(1)))
+    state = await RequestStore(connections.commands, keys).state(request_id)
+    assert state is not None
+    assert (state.groups[0].completed, state.groups[0].failed) == (0, 1)

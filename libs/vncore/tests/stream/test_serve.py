@@ -1,19 +1,22 @@
 """The consumer loop on a real server: nothing taken beyond the slots, nothing lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from vncore import serving as serving_module
-from vncore import streams
+from vnclient.local.valkey import ValkeyServer
+from vncore import holding, streams
 from vncore.connection import Connections
-from vncore.errors import StoreUnavailable
+from vncore.errors import Misconfigured, StoreUnavailable
 from vncore.keys import WORKERS, Keys
 from vncore.logs import logger
-from vncore.serving import serve
-from vncore.streams import Consumer, Delivery, consumers_seen
+from vncore.serving import Check, serve
+from vncore.streams import Consumer, Delivery, Lost, consumers_seen
 
 LOG = logger("test", level="DEBUG")
 SHORT_MS = 300
@@ -27,6 +30,11 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -
             await asyncio.sleep(0.01)
 
 
+async def taken_over(consumer: Consumer, count: int = 5) -> list[Delivery]:
+    """Look for silent entries and take them over."""
+    return await consumer.reclaim(await consumer.silent(count))
+
+
 @pytest.fixture
 def stream(keys: Keys) -> str:
     return keys.dispatch
@@ -34,11 +42,21 @@ def stream(keys: Keys) -> str:
 
 @asynccontextmanager
 async def serving(
-    connections: Connections, stream: str, handle: Handle, *, name: str = "one", slots: int = 2
+    connections: Connections,
+    stream: str,
+    handle: Handle,
+    *,
+    name: str = "one",
+    slots: int = 2,
+    idle_ms: int = SHORT_MS,
+    alone_at: int | None = None,
+    check: Check | None = None,
 ) -> AsyncIterator[asyncio.Event]:
     stop = asyncio.Event()
-    consumer = Consumer(connections, stream, WORKERS, name, idle_ms=SHORT_MS)
-    loop = asyncio.create_task(serve(consumer, handle, slots=slots, stop=stop, log=LOG))
+    consumer = Consumer(connections, stream, WORKERS, name, idle_ms=idle_ms)
+    loop = asyncio.create_task(
+        serve(consumer, handle, slots=slots, stop=stop, log=LOG, alone_at=alone_at, check=check)
+    )
     try:
         yield stop
     finally:
@@ -133,9 +151,14 @@ async def test_a_consumer_that_was_stopped_cannot_steal_back_what_passed_on(
     await paused.join()
     await connections.commands.xadd(stream, {"n": "1"})
     [delivery] = await paused.read(1)
-    assert len(await successor.reclaim(5)) == 1
-    assert await paused.renew([delivery.entry_id]) == {delivery.entry_id}
-    assert await successor.renew([delivery.entry_id]) == set()
+    assert len(await taken_over(successor)) == 1
+    lost = Lost(taken=frozenset({delivery.entry_id}), gone=frozenset())
+    assert await paused.renew([delivery.entry_id]) == lost
+    assert await successor.renew([delivery.entry_id]) == Lost(frozenset(), frozenset())
+    await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+    gone = Lost(taken=frozenset(), gone=frozenset({delivery.entry_id}))
+    assert await paused.renew([delivery.entry_id]) == gone
+    assert await successor.renew([delivery.entry_id]) == gone
 
 
 async def test_a_failing_handler_leaves_its_entry_for_another_delivery(
@@ -237,7 +260,7 @@ async def test_what_a_cancelled_loop_had_begun_goes_to_another_at_once_and_uncou
     with pytest.raises(asyncio.CancelledError):
         await loop
     assert cancelled.is_set()
-    [taken] = await Consumer(connections, stream, WORKERS, "two", idle_ms=60_000).reclaim(5)
+    [taken] = await taken_over(Consumer(connections, stream, WORKERS, "two", idle_ms=60_000))
     assert taken.deliveries == 1
 
 
@@ -285,10 +308,10 @@ async def test_an_entry_of_the_dead_is_found_behind_many_of_the_living(
     [last] = await Consumer(connections, stream, WORKERS, "dead", idle_ms=60_000).read(1)
     await commands.xclaim(stream, WORKERS, "dead", 0, [last.entry_id], idle=60_001, justid=True)
 
-    [taken] = await living.reclaim(1)
+    [taken] = await taken_over(living, 1)
     assert (taken.entry_id, taken.deliveries) == (last.entry_id, 2)
     assert taken.entry_id not in {delivery.entry_id for delivery in held}
-    assert await living.reclaim(1) == []
+    assert await taken_over(living, 1) == []
 
 
 async def test_a_pending_entry_that_was_deleted_is_not_taken_over(
@@ -300,7 +323,7 @@ async def test_a_pending_entry_that_was_deleted_is_not_taken_over(
     await dead.read(1)
     await connections.commands.xclaim(stream, WORKERS, "dead", 0, [entry_id], idle=9, justid=True)
     await connections.commands.xdel(stream, entry_id)
-    assert await Consumer(connections, stream, WORKERS, "two", idle_ms=1).reclaim(5) == []
+    assert await taken_over(Consumer(connections, stream, WORKERS, "two", idle_ms=1)) == []
     assert (await connections.commands.xpending(stream, WORKERS))["pending"] == 0
 
 
@@ -353,7 +376,7 @@ async def test_an_entry_is_handed_back_when_the_server_is_there_again(
         return len(seen) == 2
 
     monkeypatch.setattr(Consumer, "hand_back", sometimes)
-    monkeypatch.setattr(serving_module, "_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(holding, "_PAUSE_SECONDS", 0.01)
     await connections.commands.xadd(stream, {"n": "1"})
     async with serving(connections, stream, handle):
         await until(again)
@@ -379,7 +402,7 @@ async def test_what_a_read_that_was_given_up_had_taken_goes_to_another_at_once_a
     # As the server does for a read whose cancellation has not reached it yet.
     await connections.commands.xreadgroup(WORKERS, "one", {stream: ">"})
     await asyncio.wait_for(loop, 10)
-    [taken] = await Consumer(connections, stream, WORKERS, "two", idle_ms=60_000).reclaim(5)
+    [taken] = await taken_over(Consumer(connections, stream, WORKERS, "two", idle_ms=60_000))
     assert (taken.fields["n"], taken.deliveries) == ("2", 1)
 
 
@@ -409,7 +432,7 @@ async def test_a_fault_in_renewing_does_not_end_it(
     renewed, faults = asyncio.Event(), iter((True,))
     renew = Consumer.renew
 
-    async def faulty(consumer: Consumer, entry_ids: Sequence[str]) -> set[str]:
+    async def faulty(consumer: Consumer, entry_ids: Collection[str]) -> Lost:
         if next(faults, False):
             raise ValueError("broken on purpose")
         renewed.set()
@@ -453,3 +476,390 @@ async def test_a_consumer_without_work_is_seen_alive(connections: Connections, s
             return now < highest
 
         await until(showed_life_again)
+
+
+# --- entries that pass on to others ---------------------------------------------------------------
+
+
+class Held:
+    """A handler that holds what it is given for ever, and tells what became of it."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.cancelled: list[str] = []
+
+    async def handle(self, delivery: Delivery) -> None:
+        self.begun.append(delivery.fields["n"])
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.append(delivery.fields["n"])
+
+    async def has_begun(self) -> bool:
+        return bool(self.begun)
+
+
+async def holders(connections: Connections, stream: str) -> dict[str, tuple[str, int]]:
+    """Give who holds each entry, and its delivery count."""
+    rows = await connections.commands.xpending_range(stream, WORKERS, min="-", max="+", count=100)
+    return {
+        row["message_id"].decode(): (row["consumer"].decode(), row["times_delivered"])
+        for row in rows
+    }
+
+
+@asynccontextmanager
+async def serving_until_given_up(
+    connections: Connections, stream: str, handle: Handle, *, name: str, idle_ms: int = SHORT_MS
+) -> AsyncIterator[None]:
+    """Serve, and hand back at the end what the handlers still hold."""
+    consumer = Consumer(connections, stream, WORKERS, name, idle_ms=idle_ms)
+    loop = asyncio.create_task(serve(consumer, handle, slots=2, stop=asyncio.Event(), log=LOG))
+    try:
+        yield
+    finally:
+        loop.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await loop
+
+
+async def test_a_handler_is_stopped_when_another_consumer_took_its_entry_over(
+    connections: Connections, stream: str
+):
+    held = Held()
+    done = asyncio.Event()
+
+    async def handle(delivery: Delivery) -> None:
+        if delivery.fields["n"] == "1":
+            await held.handle(delivery)
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+        done.set()
+
+    async def stopped() -> bool:
+        return held.cancelled == ["1"]
+
+    entry_id = (await connections.commands.xadd(stream, {"n": "1"})).decode()
+    async with serving(connections, stream, handle, slots=1):
+        await until(held.has_begun)
+        # As after a pause: it was silent for too long, and another one has it now.
+        await connections.commands.xclaim(stream, WORKERS, "successor", 0, [entry_id])
+        await until(stopped)
+        await connections.commands.xadd(stream, {"n": "2"})
+        await asyncio.wait_for(done.wait(), 10)  # its slot is free
+    assert await holders(connections, stream) == {entry_id: ("successor", 2)}
+
+
+async def test_a_handler_is_stopped_when_its_entry_was_ended_by_somebody_else(
+    connections: Connections, stream: str
+):
+    held = Held()
+
+    async def stopped() -> bool:
+        return held.cancelled == ["1"]
+
+    entry_id = await connections.commands.xadd(stream, {"n": "1"})
+    async with serving(connections, stream, held.handle):
+        await until(held.has_begun)
+        await streams.acknowledge(connections.commands, stream, WORKERS, [entry_id])
+        await until(stopped)
+
+
+async def test_a_handler_may_tidy_up_after_its_acknowledgement(
+    connections: Connections, stream: str, monkeypatch: pytest.MonkeyPatch
+):
+    seen_gone, finished = asyncio.Event(), asyncio.Event()
+    renew = Consumer.renew
+
+    async def watched(consumer: Consumer, entry_ids: Collection[str]) -> Lost:
+        lost = await renew(consumer, entry_ids)
+        if lost.gone:
+            seen_gone.set()
+        return lost
+
+    async def handle(delivery: Delivery) -> None:
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+        await seen_gone.wait()
+        for _ in range(10):  # the renewal that saw it has returned by then
+            await asyncio.sleep(0)
+        finished.set()
+
+    monkeypatch.setattr(Consumer, "renew", watched)
+    await connections.commands.xadd(stream, {"n": "1"})
+    async with serving(connections, stream, handle):
+        await asyncio.wait_for(finished.wait(), 10)
+
+
+async def test_what_was_handed_back_is_taken_by_the_next_consumer_without_waiting(
+    connections: Connections, stream: str
+):
+    held = Held()
+    got: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+
+    async def handle(delivery: Delivery) -> None:
+        got.set_result(delivery)
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+
+    await connections.commands.xadd(stream, {"n": "1"})
+    async with serving_until_given_up(connections, stream, held.handle, name="one", idle_ms=60_000):
+        await until(held.has_begun)
+    assert held.cancelled == ["1"]
+    async with serving(connections, stream, handle, name="two", idle_ms=60_000):
+        delivery = await asyncio.wait_for(got, 10)
+    assert delivery.deliveries == 1
+
+
+# --- the last permitted delivery ------------------------------------------------------------------
+
+
+async def left_by_the_dead(
+    connections: Connections, stream: str, deliveries: Sequence[int]
+) -> list[str]:
+    """Add an entry for each count, delivered so often to consumers that died; gives their ids."""
+    commands = connections.commands
+    await streams.ensure_group(commands, stream, WORKERS)
+    entry_ids = []
+    for n, times in enumerate(deliveries):
+        async with commands.pipeline(transaction=True) as pipe:  # or a living one would be faster
+            pipe.xadd(stream, {"n": str(n)})
+            pipe.xreadgroup(WORKERS, "dead", {stream: ">"}, count=1)
+            entry_id, _ = await pipe.execute()
+        await commands.xclaim(
+            stream, WORKERS, "dead", 0, [entry_id], idle=60_000, retrycount=times, justid=True
+        )
+        entry_ids.append(entry_id.decode())
+    return entry_ids
+
+
+class Company:
+    """A handler that notes what ran beside each delivery."""
+
+    def __init__(self, connections: Connections, stream: str) -> None:
+        self.commands, self.stream = connections.commands, stream
+        self.now: dict[str, int] = {}
+        self.beside: dict[str, set[str]] = {}
+        self.opened = asyncio.Event()
+
+    async def handle(self, delivery: Delivery) -> None:
+        n = delivery.fields["n"]
+        self.beside[n] = set(self.now)
+        for other in self.now:
+            self.beside[other].add(n)
+        self.now[n] = delivery.deliveries
+        await self.opened.wait()
+        await asyncio.sleep(0.02)  # so that what may overlap does
+        del self.now[n]
+        await self.commands.xack(self.stream, WORKERS, delivery.entry_id)
+
+    def running(self, *names: str) -> Callable[[], Awaitable[bool]]:
+        async def are_running() -> bool:
+            return set(self.now) == set(names)
+
+        return are_running
+
+    async def all_acknowledged(self) -> bool:
+        return (await self.commands.xpending(self.stream, WORKERS))["pending"] == 0
+
+    async def looked_again(self) -> None:
+        """Wait until a consumer that looks each half idle limit has looked several times."""
+        await asyncio.sleep(SHORT_MS / 1000 * 2)  # nothing happens: the time itself is the point
+
+
+async def test_the_last_permitted_delivery_runs_alone(connections: Connections, stream: str):
+    company = Company(connections, stream)
+    company.opened.set()
+    await left_by_the_dead(connections, stream, [2, 1, 2, 1, 2])
+    for n in range(5, 9):
+        await connections.commands.xadd(stream, {"n": str(n)})
+
+    async def all_handled() -> bool:
+        return len(company.beside) == 9 and await company.all_acknowledged()
+
+    async with serving(connections, stream, company.handle, slots=3, alone_at=3):
+        await until(all_handled)
+    assert {n: company.beside[n] for n in "024"} == {"0": set(), "2": set(), "4": set()}
+    assert any(company.beside[n] for n in "135678"), "the others ran beside each other"
+
+
+async def test_a_suspect_is_not_claimed_before_it_can_run_and_nothing_new_is_begun_until_then(
+    connections: Connections, stream: str
+):
+    company = Company(connections, stream)
+    await connections.commands.xadd(stream, {"n": "long"})
+    async with serving(connections, stream, company.handle, slots=3, alone_at=3):
+        await until(company.running("long"))
+        [suspect] = await left_by_the_dead(connections, stream, [2])
+        await company.looked_again()
+        await connections.commands.xadd(stream, {"n": "new"})
+        await company.looked_again()
+        assert set(company.now) == {"long"}
+        assert (await holders(connections, stream))[suspect] == ("dead", 2), "it was not counted"
+        company.opened.set()
+        await until(company.all_acknowledged)
+    assert company.beside["0"] == set()
+
+
+async def test_new_work_is_taken_again_once_another_consumer_took_the_suspect(
+    connections: Connections, stream: str
+):
+    company, elsewhere = Company(connections, stream), Company(connections, stream)
+    await connections.commands.xadd(stream, {"n": "long"})
+    async with serving(connections, stream, company.handle, name="busy", alone_at=3):
+        await until(company.running("long"))
+        await left_by_the_dead(connections, stream, [2])
+        await company.looked_again()
+        async with serving(connections, stream, elsewhere.handle, name="free", alone_at=3):
+            await until(elsewhere.running("0"))
+            await connections.commands.xadd(stream, {"n": "new"})
+            await until(company.running("long", "new"))
+            company.opened.set()
+            elsewhere.opened.set()
+            await until(company.all_acknowledged)
+    assert elsewhere.beside == {"0": set()}
+
+
+async def test_while_a_suspect_runs_nothing_else_is_taken(connections: Connections, stream: str):
+    company = Company(connections, stream)
+    await left_by_the_dead(connections, stream, [2])
+    async with serving(connections, stream, company.handle, slots=3, alone_at=3):
+        await until(company.running("0"))
+        await connections.commands.xadd(stream, {"n": "new"})
+        await company.looked_again()
+        assert set(company.now) == {"0"}
+        company.opened.set()
+        await until(company.all_acknowledged)
+
+
+async def test_an_entry_beyond_the_last_permitted_delivery_need_not_wait(
+    connections: Connections, stream: str
+):
+    company = Company(connections, stream)
+    await connections.commands.xadd(stream, {"n": "long"})
+    async with serving(connections, stream, company.handle, slots=2, alone_at=3):
+        await until(company.running("long"))
+        await left_by_the_dead(connections, stream, [3])
+        await until(company.running("long", "0"))
+        assert company.now["0"] == 4
+        company.opened.set()
+        await until(company.all_acknowledged)
+
+
+# --- outages of the server ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_server() -> Iterator[ValkeyServer]:
+    """A server of the test's own, which it may end and bring back; a short path for its socket."""
+    with tempfile.TemporaryDirectory(prefix="vn-") as folder, ValkeyServer(Path(folder)) as server:
+        yield server
+
+
+async def test_an_outage_longer_than_the_idle_limit_is_no_silence_of_the_living(
+    own_server: ValkeyServer, stream: str
+):
+    held, idle = Held(), Held()
+    async with (
+        Connections(own_server.url, block_ms=500) as one,
+        Connections(own_server.url, block_ms=500) as two,
+    ):
+        entry_id = (await one.commands.xadd(stream, {"n": "1"})).decode()
+        async with (
+            serving_until_given_up(one, stream, held.handle, name="holder", idle_ms=1_000),
+            serving_until_given_up(two, stream, idle.handle, name="other", idle_ms=1_000),
+        ):
+            await until(lambda: has_consumers(two, stream, 2))
+            await until(held_by_one(held, idle))
+            holder = "holder" if held.begun else "other"
+            await asyncio.sleep(1.0)  # long enough at work to take silence for death
+            own_server.kill()
+            await asyncio.sleep(2.0)
+            own_server.start()
+            answered_at = time.monotonic()
+            while time.monotonic() - answered_at < 5.0:  # the time itself is the point here
+                assert (await holders(one, stream))[entry_id] == (holder, 1)
+                await asyncio.sleep(0.05)
+            assert held.begun + idle.begun == ["1"]
+            assert held.cancelled + idle.cancelled == []
+
+
+async def has_consumers(connections: Connections, stream: str, count: int) -> bool:
+    return len(await consumers_seen(connections.commands, stream, WORKERS)) == count
+
+
+def held_by_one(*held: Held) -> Callable[[], Awaitable[bool]]:
+    async def is_held() -> bool:
+        return any(one.begun for one in held)
+
+    return is_held
+
+
+async def test_the_dead_are_found_after_an_outage_all_the_same(
+    own_server: ValkeyServer, stream: str
+):
+    got: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+
+    async def handle(delivery: Delivery) -> None:
+        got.set_result(delivery)
+        await connections.commands.xack(stream, WORKERS, delivery.entry_id)
+
+    async with Connections(own_server.url, block_ms=500) as connections:
+        dead = Consumer(connections, stream, WORKERS, "dead", idle_ms=SHORT_MS)
+        await dead.join()
+        async with serving(connections, stream, handle):
+            await until(lambda: has_consumers(connections, stream, 2))
+            await connections.commands.xadd(stream, {"n": "0"})
+            await asyncio.wait_for(asyncio.shield(got), 10)
+            got = asyncio.get_running_loop().create_future()
+            own_server.kill()
+            own_server.start()
+            await left_by_the_dead(connections, stream, [1])
+            assert (await asyncio.wait_for(got, 10)).deliveries == 2
+
+
+async def test_the_server_is_looked_at_before_anything_is_taken_and_again_after_an_outage(
+    own_server: ValkeyServer, stream: str
+):
+    looks: list[int] = []
+    allowed = asyncio.Event()
+    held = Held()
+
+    async def check() -> None:
+        looks.append(len(held.begun))
+        await allowed.wait()
+        if len(looks) > 1:
+            raise Misconfigured("it came back as another one")
+
+    async def looked() -> bool:
+        return bool(looks)
+
+    async with Connections(own_server.url, block_ms=500) as connections:
+        entry_id = (await connections.commands.xadd(stream, {"n": "1"})).decode()
+        consumer = Consumer(connections, stream, WORKERS, "one", idle_ms=60_000)
+        loop = asyncio.create_task(
+            serve(consumer, held.handle, slots=2, stop=asyncio.Event(), log=LOG, check=check)
+        )
+        await until(looked)
+        assert await connections.commands.exists(stream) == 1
+        assert not await consumers_seen(connections.commands, stream, WORKERS)
+        allowed.set()
+        await until(held.has_begun)
+        own_server.kill()
+        own_server.start()
+        with pytest.raises(Misconfigured):
+            await asyncio.wait_for(loop, 10)
+        assert looks == [0, 1]
+        assert held.cancelled == ["1"]
+        assert await holders(connections, stream) == {entry_id: ("one", 0)}, "handed back"
+
+
+async def test_a_loop_that_waits_for_its_server_can_be_stopped(
+    connections: Connections, stream: str
+):
+    looking = asyncio.Event()
+
+    async def check() -> None:
+        looking.set()
+        await asyncio.Event().wait()
+
+    async with serving(connections, stream, Held().handle, check=check) as stop:
+        await asyncio.wait_for(looking.wait(), 10)
+        stop.set()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vncore.ids import RequestId, TaskId
+from vncore.ids import RequestId, TaskId, Tenant
 from vncore.keys import Keys, update_readers
 
 REQUEST = RequestId("R")
@@ -19,6 +19,7 @@ SPELLED = {
     "hydrated": "cache:request:R:hydrated",
     "response": "cache:request:R:response",
     "failure": "cache:request:R:failure",
+    "idempotency": "request:idempotency:desk:D",
     "task_xml": "cache:task:R:2:7:xml",
     "task_trace": "cache:task:R:2:7:trace",
     "task_result": "cache:task:R:2:7:result",
@@ -29,7 +30,7 @@ def spelled(keys: Keys, name: str) -> str:
     member = getattr(keys, name)
     if isinstance(member, str):
         return member
-    arguments = {"group": (REQUEST, 2)}.get(
+    arguments = {"group": (REQUEST, 2), "idempotency": (Tenant("desk"), "D")}.get(
         name, (REQUEST, 2, TaskId(7)) if name.startswith("task_") else (REQUEST,)
     )
     return str(member(*arguments))

@@ -33,7 +33,18 @@ def test_a_script_builds_no_key_of_its_own(name: str):
 
 
 @pytest.mark.parametrize(
-    "name", ["settle_task", "schedule_retry", "retry_task", "complete_group", "finish_request"]
+    "name",
+    [
+        "acknowledge_updates",
+        "cancel_request",
+        "complete_group",
+        "expire_tasks",
+        "fail_tasks",
+        "finish_request",
+        "retry_task",
+        "schedule_retry",
+        "settle_task",
+    ],
 )
 def test_a_script_that_finishes_work_runs_when_memory_is_full(name: str):
     assert source(name).splitlines()[0] == "#!lua flags=allow-oom"

@@ -28,6 +28,7 @@ traces = st.builds(Trace, texts, texts)
 tenants = names.map(Tenant)
 numbers = st.integers(0, 2**53)
 tasks = st.integers(1, 50_000).map(TaskId)
+runs = st.integers(1, 99)
 places = st.dictionaries(st.sampled_from(["group", "task", "line"]), names | numbers)
 failures = st.builds(
     Failure,
@@ -40,6 +41,8 @@ failures = st.builds(
     attempts=st.integers(0, 9),
     exit_status=st.none() | st.integers(-64, 255),
     stderr_tail=texts,
+    duration_ms=st.none() | numbers,
+    worker_id=texts,
 )
 
 
@@ -51,6 +54,10 @@ failures = st.builds(
         group_count=numbers,
         submitted_at_ms=numbers,
         trace=traces,
+        run=runs,
+        on_failure=texts,
+        deadline_ms=st.none() | numbers,
+        idempotency=texts,
     )
 )
 def test_an_ingest_entry_survives_the_stream(entry: IngestEntry):
@@ -65,6 +72,7 @@ def test_an_ingest_entry_survives_the_stream(entry: IngestEntry):
         st.sampled_from(RequestStatus),
         numbers,
         *[st.none() | numbers] * 4,
+        run=runs,
     )
 )
 def test_a_lifecycle_event_survives_the_stream(event: LifecycleEvent):
@@ -83,18 +91,19 @@ def test_a_lifecycle_event_survives_the_stream(event: LifecycleEvent):
         attempt=st.integers(1, 9),
         deadline_ms=st.none() | numbers,
         trace=traces,
+        run=runs,
     )
 )
 def test_a_dispatch_entry_survives_the_stream(entry: TaskDispatch):
     assert TaskDispatch.from_fields(entry.to_fields(KEYS)) == entry
 
 
-@given(tenants, tasks, st.none() | failures, texts, traces)
+@given(tenants, tasks, st.none() | failures, texts, traces, runs)
 def test_an_update_survives_the_stream(
-    tenant: Tenant, task: TaskId, failure: Failure | None, worker: str, trace: Trace
+    tenant: Tenant, task: TaskId, failure: Failure | None, worker: str, trace: Trace, run: int
 ):
     status = TaskStatus.FAILED if failure else TaskStatus.SUCCEEDED
-    update = TaskUpdate(REQUEST, tenant, 3, task, 2, status, 17, worker, failure, trace)
+    update = TaskUpdate(REQUEST, tenant, 3, task, 2, status, 17, worker, failure, trace, run)
     assert TaskUpdate.from_fields(update.to_fields(KEYS)) == update
 
 
@@ -123,6 +132,12 @@ def _good() -> dict[str, str]:
 def test_a_malformed_update_is_refused(change: dict[str, str], said: str):
     with pytest.raises(MalformedEntry, match=said):
         TaskUpdate.from_fields(_good() | change)
+
+
+def test_what_was_written_before_there_were_runs_belongs_to_the_first():
+    fields = _good()
+    del fields["run"]
+    assert TaskUpdate.from_fields(fields).run == 1
 
 
 def test_an_event_with_an_unknown_status_is_refused():

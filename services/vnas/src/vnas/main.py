@@ -4,7 +4,8 @@
     vnas value TASKFILE|-           one task document through the script, without any server
     vnas config [--json]            the settings in force
 
-Exit status: 0; 78 when a setting is wrong; of ``value`` also 65 (the document is at fault) and 1.
+Exit status: 0; 78 when a setting is wrong, one of the server's included; of ``value`` also 65 (the
+document is at fault) and 1.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from aws_lambda_powertools import Logger
@@ -25,12 +27,14 @@ from vnas.script import ScriptRunner
 from vnas.scriptfile import ScriptFile
 from vnas.settings import WorkerSettings
 from vnas.strays import StrayChildren
+from vnas.withdrawn import watching
 from vnas.work import Worker
 from vncore.clock import epoch_ms
 from vncore.connection import Connections
 from vncore.drain import until_stopped
 from vncore.errors import AttemptFailed, Misconfigured, VnError
 from vncore.failures import Failure
+from vncore.guard import check_server
 from vncore.keys import WORKERS, Keys
 from vncore.logs import logger
 from vncore.serving import serve
@@ -63,8 +67,9 @@ async def work_until_stopped(settings: WorkerSettings) -> None:
     """Serve the dispatch stream until SIGTERM or SIGINT.
 
     The first signal drains: nothing more is taken, running scripts may end within the grace
-    period, what is left is killed and stays pending for another worker. A second signal ends the
-    grace period. Raises Misconfigured before anything is read.
+    period, what is left is killed and handed back to another worker. A second signal ends the
+    grace period. Raises Misconfigured before anything is taken, and also later when the server
+    came back with settings that `check_server` refuses.
     """
     log = logger("vnas", level=settings.log_level)
     hidden = hide_from_scripts()
@@ -79,9 +84,11 @@ async def _work(
     settings: WorkerSettings, script: ScriptFile, runner: ScriptRunner, log: Logger
 ) -> None:
     keys = Keys(settings.redis_key_prefix)
-    async with Connections(
-        settings.redis_url.get_secret_value(), block_ms=settings.default_block_ms
-    ) as connections:
+    url, block_ms = settings.redis_url.get_secret_value(), settings.default_block_ms
+    async with (
+        Connections(url, block_ms=block_ms) as connections,
+        watching(store := TaskStore(connections.commands, keys)) as withdrawals,
+    ):
         consumer = Consumer(
             connections,
             keys.dispatch,
@@ -90,9 +97,10 @@ async def _work(
             idle_ms=settings.task_wait_timeout_ms,
         )
         worker = Worker(
-            TaskStore(connections.commands, keys),
+            store,
             runner,
             script,
+            withdrawals,
             worker_id=consumer.name,
             max_deliveries=settings.max_task_retries,
             output_bytes=settings.vnas_output_max_bytes,
@@ -100,7 +108,21 @@ async def _work(
         )
         stop = asyncio.Event()
         serving = asyncio.ensure_future(
-            serve(consumer, worker.handle, slots=settings.vnas_slots, stop=stop, log=log)
+            serve(
+                consumer,
+                worker.handle,
+                slots=settings.vnas_slots,
+                stop=stop,
+                log=log,
+                alone_at=settings.max_task_retries,
+                check=partial(
+                    check_server,
+                    connections.commands,
+                    eviction=settings.redis_eviction,
+                    durability=settings.durability,
+                    log=log,
+                ),
+            )
         )
         log.info(
             "worker_started",

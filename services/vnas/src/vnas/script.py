@@ -94,12 +94,6 @@ class ScriptRunner:
                     await _uninterrupted(self._clear_away(process))
             return self._outcome(process.returncode, channels, limit_ms if not in_time else None)
 
-    def kill_all(self) -> int:
-        """Kill every script that runs now; their runs raise ScriptFailed. Gives how many."""
-        for pid in self._running:
-            _kill_group(pid)
-        return len(self._running)
-
     def _start(
         self, channels: Channels, environment: dict[str, str], directory: Path
     ) -> "subprocess.Popen[bytes]":

@@ -4,6 +4,7 @@ In comes a path from the settings; out goes a checked absolute path and ``sha256
 and `work`.
 """
 
+import asyncio
 import hashlib
 import os
 from importlib import resources
@@ -43,9 +44,19 @@ class ScriptFile:
 
         Raises OSError when it is gone.
         """
-        now = self.path.stat()
-        seen = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)
+        seen = self._look()
         if seen != self._seen:
-            self._digest = f"sha256:{hashlib.sha256(self.path.read_bytes()).hexdigest()}"
+            with self.path.open("rb") as file:
+                self._digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
             self._seen = seen
         return self._digest
+
+    async def current_digest(self) -> str:
+        """Do the same without holding up the event loop, however large the changed file is."""
+        if self._look() == self._seen:
+            return self._digest
+        return await asyncio.to_thread(self.digest)
+
+    def _look(self) -> tuple[int, ...]:
+        now = self.path.stat()
+        return (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)

@@ -55,6 +55,7 @@ async def settle(
         worker_id=worker_id,
         failure=outcome.failure,
         trace=task.trace,
+        run=task.run,
     )
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailable),

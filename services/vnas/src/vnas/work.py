@@ -2,7 +2,7 @@
 
 In comes a delivery of the dispatch stream; out goes one settled attempt. Called by
 `vncore.serving.serve`, which reads no more than there are free slots, keeps what is held fresh
-while the script runs, and takes over what dead workers held.
+while the script runs, takes over what dead workers held, and cancels what others took over.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from vnas.result import make_result
 from vnas.script import ScriptRunner
 from vnas.scriptfile import ScriptFile
 from vnas.update import Outcome, settle
+from vnas.withdrawn import Withdrawals, Withdrawn
 from vncore.clock import Clock
 from vncore.errors import AttemptFailed, InvalidRequest, ScriptFailed, ScriptTimedOut, VnError
 from vncore.failures import Failure
@@ -37,6 +38,7 @@ class Worker:
         store: TaskStore,
         runner: ScriptRunner,
         script: ScriptFile,
+        withdrawals: Withdrawals,
         *,
         worker_id: str,
         max_deliveries: int,
@@ -50,6 +52,7 @@ class Worker:
         self._store = store
         self._runner = runner
         self._script = script
+        self._withdrawals = withdrawals
         self._worker_id = worker_id
         self._max_deliveries = max_deliveries
         self._limits = replace(DEFAULT_LIMITS, max_bytes=output_bytes)
@@ -58,9 +61,9 @@ class Worker:
     async def handle(self, delivery: Delivery) -> None:
         """Run the task of a delivery and settle it.
 
-        Nothing is run for a request that is over, and an entry that cannot be read is taken off.
-        Raises StoreUnavailable: the entry stays pending. Cancelled: the script is killed, the
-        entry stays pending.
+        Nothing is run for a request that is over; what runs for one when it ends is killed, and
+        nothing is reported. An entry that cannot be read is taken off. Raises StoreUnavailable: the
+        entry stays pending. Cancelled: the script is killed, the entry stays pending.
         """
         try:
             task = TaskDispatch.from_fields(delivery.fields)
@@ -84,7 +87,13 @@ class Worker:
             log.info("task_skipped", extra={"reason": "the request is over"})
             await self._store.discard(delivery.entry_id)
             return
-        outcome = await self._attempt(delivery, task, payload.document)
+        attempt = self._attempt(delivery, task, payload.document)
+        try:
+            outcome = await self._withdrawals.unless_over((task.request_id, task.run), attempt)
+        except Withdrawn:
+            log.info("task_withdrawn")
+            await self._store.discard(delivery.entry_id)
+            return
         await settle(self._store, delivery.entry_id, task, outcome, worker_id=self._worker_id)
 
     async def _attempt(
@@ -141,7 +150,7 @@ class Worker:
             traceparent=task.trace.traceparent,
         )
         try:
-            digest = self._script.digest()
+            digest = await self._script.current_digest()
         except OSError as err:
             raise ScriptFailed(
                 "SCRIPT_NOT_RUNNABLE", f"the script cannot be read: {err.strerror}"

@@ -1,167 +1,19 @@
 """The worker on a real server: from a dispatch entry to a settled attempt."""
 
-import asyncio
-import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from workbench import TRACE, Bench, document, now_ms, open_bench, until, working
 
 from vnas.scriptfile import ScriptFile
-from vnas.work import Worker
-from vncore import held
-from vncore.connection import Connections
-from vncore.ids import DEFAULT_TENANT, RequestId, TaskId, new_request_id
-from vncore.keys import ORCHESTRATORS, WORKERS, Keys
-from vncore.logs import logger
+from vncore.cancel import cancel
+from vncore.ids import DEFAULT_TENANT, RequestId, TaskId
+from vncore.keys import WORKERS
 from vncore.messages import (
-    IngestEntry,
     TaskDispatch,
     TaskStatus,
-    TaskUpdate,
-    Trace,
 )
-from vncore.requests import RequestStore, Submission
-from vncore.serving import serve
-from vncore.streams import Consumer, ensure_group
-from vncore.tasks import TaskStore
-
-TRACE = Trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "client-1")
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait for a condition (plain or awaitable) with a deadline."""
-    deadline = time.monotonic() + seconds
-    while True:
-        met = condition()
-        if asyncio.iscoroutine(met):
-            met = await met
-        if met:
-            return
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        await asyncio.sleep(0.01)
-
-
-def document(task: int) -> bytes:
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n<vnml><project><group name="prices">'
-        f'<valuation name="bond"><n>{task}</n><vndb externalId="{task}"/></valuation>'
-        "</group></project></vnml>"
-    ).encode()
-
-
-@dataclass
-class Bench:
-    """One request with an open group, as vnvs holds it."""
-
-    connections: Connections
-    keys: Keys
-    held: held.HeldRequest
-
-    @property
-    def request_id(self) -> RequestId:
-        return self.held.request_id
-
-    async def dispatch(
-        self, *tasks: int, deadline_ms: int | None = None, attempt: int = 1
-    ) -> list[str]:
-        new = [
-            held.NewTask(
-                TaskDispatch(
-                    self.request_id,
-                    DEFAULT_TENANT,
-                    0,
-                    "prices",
-                    TaskId(task),
-                    "bond",
-                    attempt,
-                    deadline_ms,
-                    TRACE,
-                ),
-                document(task),
-                b"[]",
-            )
-            for task in tasks
-        ]
-        return list((await self.held.dispatch(new)).values())
-
-    async def updates(self, count: int, seconds: float = 20.0) -> list[TaskUpdate]:
-        found: list[TaskUpdate] = []
-        deadline = time.monotonic() + seconds
-        while len(found) < count:
-            assert time.monotonic() < deadline, f"only {found} arrived in time"
-            found += [received.update for received in await self.held.updates()]
-        return found
-
-    async def queued(self) -> int:
-        return int(await self.connections.commands.xlen(self.keys.dispatch))
-
-    async def pending(self) -> int:
-        summary = await self.connections.commands.xpending(self.keys.dispatch, WORKERS)
-        return int(summary["pending"])
-
-    async def result(self, task: int) -> bytes | None:
-        return (await self.held.results(0, [TaskId(task)])).get(TaskId(task))
-
-    async def nothing_left(self) -> bool:
-        return await self.queued() == 0 and await self.pending() == 0
-
-
-async def open_bench(connections: Connections, keys: Keys) -> Bench:
-    request_id = new_request_id()
-    store = RequestStore(connections.commands, keys)
-    await store.submit(Submission(request_id, b"<vnml/>", group_count=1, received_at_ms=now_ms()))
-    await ensure_group(connections.commands, keys.dispatch, WORKERS)
-    orchestrator = Consumer(connections, keys.ingest, ORCHESTRATORS, "o", idle_ms=60_000)
-    await orchestrator.join()
-    [delivery] = await orchestrator.read(1)
-    entry = IngestEntry.from_fields(delivery.fields)
-    request = await held.begin(connections, keys, entry, delivery.entry_id, now_ms)
-    assert request is not None
-    await request.start_group(0, "prices", 10)
-    return Bench(connections, keys, request)
-
-
-@pytest.fixture
-async def bench(connections: Connections, keys: Keys) -> Bench:
-    return await open_bench(connections, keys)
-
-
-@asynccontextmanager
-async def working(
-    bench: Bench, make_runner, script: Path, *, slots: int = 2, idle_ms: int = 10_000, name="w1"
-) -> AsyncIterator[None]:
-    """A worker in this process, drained at the end."""
-    stop = asyncio.Event()
-    worker = Worker(
-        TaskStore(bench.connections.commands, bench.keys),
-        make_runner(script),
-        ScriptFile(script),
-        worker_id=name,
-        max_deliveries=3,
-        output_bytes=10_000_000,
-        clock=now_ms,
-    )
-    consumer = Consumer(bench.connections, bench.keys.dispatch, WORKERS, name, idle_ms=idle_ms)
-    serving = asyncio.ensure_future(
-        serve(consumer, worker.handle, slots=slots, stop=stop, log=logger("vnas"))
-    )
-    try:
-        yield
-    finally:
-        stop.set()
-        await serving
-
+from vncore.redrive import redrive
 
 # --- one attempt ---------------------------------------------------------------------------------
 
@@ -371,148 +223,66 @@ async def test_a_long_script_is_not_taken_over_while_its_worker_lives(
     assert starts.read_text() == "\n"
 
 
-# --- worker processes ----------------------------------------------------------------------------
+# --- what is stopped ------------------------------------------------------------------------------
 
 
-class WorkerProcess:
-    """``vnas`` as it is deployed: a process of its own with its own environment."""
+async def test_a_script_is_stopped_when_another_worker_took_its_task_over(
+    bench, make_runner, write_script, tmp_path
+):
+    running = tmp_path / "running"
+    script = write_script(f"trap 'rm {running}' EXIT; : > {running}; sleep 60 & wait; echo 1")
+    [entry_id] = await bench.dispatch(1)
+    runner = make_runner(script)
+    async with working(bench, lambda _: runner, script, idle_ms=300):
+        await until(running.exists)
+        # As after a pause: this worker was silent for too long, and another one has it now.
+        redis = bench.connections.commands
+        await redis.xclaim(bench.keys.dispatch, WORKERS, "other", 0, [entry_id])
+        await until(lambda: runner.running == 0)
+    assert await bench.held.updates() == []
+    [row] = await redis.xpending_range(bench.keys.dispatch, WORKERS, min="-", max="+", count=9)
+    assert (row["consumer"], row["times_delivered"]) == (b"other", 2)
 
-    def __init__(self, redis_url: str, script: Path, log: Path, **settings: str) -> None:
-        self.log = log
-        with log.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [Path(sys.executable).parent / "vnas"],
-                env={
-                    "PATH": os.environ["PATH"],
-                    "REDIS_URL": redis_url,
-                    "VNAS_SCRIPT": str(script),
-                    "VNAS_SLOTS": "2",
-                    "TASK_WAIT_TIMEOUT_MS": "600",
-                    "DEFAULT_BLOCK_MS": "200",
-                    **settings,
-                },
-                stderr=stderr,
+
+@pytest.mark.parametrize("ending", ["cancelled", "failed", "in another run"])
+async def test_scripts_of_a_request_that_is_over_are_stopped_and_others_go_on(
+    connections, keys, make_runner, write_script, tmp_path, ending
+):
+    bench, other = await open_bench(connections, keys), await open_bench(connections, keys)
+    running, gate = tmp_path / "running", tmp_path / "gate"
+    running.mkdir()
+    script = write_script(
+        f": > {running}/$VN_REQUEST_ID-$VN_TASK_ID; while [ ! -e {gate} ]; do sleep 0.01; done;"
+        " echo 1"
+    )
+    await bench.dispatch(1, 2)
+    await other.dispatch(1)
+    runner = make_runner(script)
+    async with working(bench, lambda _: runner, script, slots=3):
+        await until(lambda: len(list(running.iterdir())) == 3)
+        if ending == "failed":
+            await bench.held.fail({"code": "INTERNAL"}, [1], ttl_seconds=60)
+        else:
+            await cancel(connections.commands, keys, bench.request_id, ttl_seconds=60, clock=now_ms)
+        if ending == "in another run":
+            run = await redrive(
+                connections.commands,
+                keys,
+                bench.request_id,
+                deadline_at_ms=None,
+                trace=TRACE,
+                clock=now_ms,
             )
-
-    def says(self, event: str) -> bool:
-        return any(
-            json.loads(line)["message"] == event for line in self.log.read_text().splitlines()
-        )
-
-    async def wait(self) -> int:
-        await until(lambda: self.process.poll() is not None)
-        return self.process.returncode
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-
-@pytest.fixture
-def start_worker(redis_url, tmp_path) -> Iterator[Callable[..., WorkerProcess]]:
-    """Give a function that starts worker processes, ended with the test."""
-    started: list[WorkerProcess] = []
-
-    def start(script: Path, **settings: str) -> WorkerProcess:
-        log = tmp_path / f"worker-{len(started)}.log"
-        started.append(WorkerProcess(redis_url, script, log, **settings))
-        return started[-1]
-
-    yield start
-    for worker in started:
-        worker.end()
-
-
-async def test_another_worker_takes_over_from_one_that_was_killed(
-    bench, start_worker, write_script, tmp_path
-):
-    starts = tmp_path / "starts"
-    script = write_script(
-        f"echo $$ >> {starts}; [ $(wc -l < {starts}) = 1 ] && exec sleep 30; echo 1"
-    )
-    await bench.dispatch(1)
-    first = start_worker(script)
-    await until(starts.exists)
-    first.process.kill()
-    start_worker(script)
-    [update] = await bench.updates(1)
-    left = int(starts.read_text().split()[0])
-    await until(lambda: not Path(f"/proc/{left}").exists())
+            assert run == 2
+        await until(lambda: runner.running == 1, seconds=2.0)
+        await until(lambda: queued_is(bench, 1))
+        gate.touch()
+        [update] = await other.updates(1)
     assert update.status is TaskStatus.SUCCEEDED
-    assert update.worker_id.startswith("vnas-")
-    assert len(starts.read_text().splitlines()) == 2
-    await until(bench.nothing_left)
-
-
-async def test_the_first_sigterm_drains(bench, start_worker, write_script, tmp_path):
-    started, gate = tmp_path / "started", tmp_path / "gate"
-    script = write_script(f": > {started}; while [ ! -e {gate} ]; do sleep 0.01; done; echo 1")
-    worker = start_worker(script)
-    await bench.dispatch(1)
-    await until(started.exists)
-    worker.process.terminate()
-    await until(lambda: worker.says("draining"))
-    await bench.dispatch(2)
-    gate.touch()
-    [update] = await bench.updates(1)
-    assert update.task_id == 1
-    assert await worker.wait() == 0
-    assert (await bench.queued(), await bench.pending()) == (1, 0), "task 2 waits for another"
-    consumers = await bench.connections.commands.xinfo_consumers(bench.keys.dispatch, WORKERS)
-    assert consumers == [], "a drained worker leaves its group"
-
-
-@pytest.mark.parametrize(
-    ("signals", "drain_ms"),
-    [
-        pytest.param(2, "60000", id="a second SIGTERM"),
-        pytest.param(1, "100", id="the end of the grace period"),
-    ],
-)
-async def test_what_does_not_end_in_time_is_killed_and_handed_back(
-    bench, start_worker, write_script, tmp_path, signals, drain_ms
-):
-    started = tmp_path / "started"
-    script = write_script(
-        f"trap '' TERM; echo $$ > {started}.new; mv {started}.new {started};"
-        " while :; do sleep 1; done"
-    )
-    worker = start_worker(script, VNAS_DRAIN_MS=drain_ms)
-    await bench.dispatch(1)
-    await until(started.exists)
-    worker.process.terminate()
-    if signals == 2:
-        await until(lambda: worker.says("draining"))
-        worker.process.terminate()
-    assert await worker.wait() == 0
-    assert worker.says("handing_back")
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(started.read_text()), 0)
-    assert (await bench.queued(), await bench.pending()) == (1, 1), "pending: another will take it"
+    assert await bench.nothing_left()
     assert await bench.result(1) is None
+    assert await connections.commands.exists(keys.updates(bench.request_id)) == 0
 
 
-async def test_nothing_of_the_workers_environment_reaches_the_script(
-    bench, start_worker, write_script
-):
-    script = write_script(
-        "env >&2; tr '\\0' '\\n' < /proc/self/environ >&2; ls -l /proc/$$/fd >&2; exit 65"
-    )
-    start_worker(script, AWS_SECRET_ACCESS_KEY="do-not-tell", PYTHONUNBUFFERED="1")
-    await bench.dispatch(1)
-    [update] = await bench.updates(1)
-    assert update.failure is not None
-    seen = update.failure.stderr_tail
-    assert "VN_TASK_ID=1" in seen
-    for leak in ("REDIS", "do-not-tell", "VNAS_", "PYTHON", "socket:"):
-        assert leak not in seen
-
-
-async def test_a_worker_of_another_cell_works_on_its_own_keys(connections, start_worker):
-    bench = await open_bench(connections, Keys("{vn-3}"))
-    start_worker(Path("/bin/cat"), REDIS_KEY_PREFIX="{vn-3}")
-    await bench.dispatch(1)
-    [update] = await bench.updates(1)
-    assert update.status is TaskStatus.SUCCEEDED
-    assert all(key.startswith(b"{vn-3}") for key in await connections.commands.keys("*"))
+async def queued_is(bench: Bench, count: int) -> bool:
+    return await bench.queued() == count

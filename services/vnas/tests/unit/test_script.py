@@ -381,17 +381,6 @@ async def test_a_cancelled_run_kills_its_script_and_leaves_nothing(
     assert list((tmp_path / "tasks").iterdir()) == []
 
 
-async def test_kill_all_ends_every_running_script(make_runner, write_script, facts):
-    runner = make_runner(write_script("trap '' TERM; sleep 99"))
-    runs = [asyncio.ensure_future(runner.run(b"", facts)) for _ in range(3)]
-    while runner.running < 3:
-        await asyncio.sleep(0.01)
-    assert runner.kill_all() == 3
-    for outcome in await asyncio.gather(*runs, return_exceptions=True):
-        assert isinstance(outcome, ScriptFailed)
-        assert outcome.exit_status == -signal.SIGKILL
-
-
 async def test_without_pidfd_and_memfd_the_contract_is_the_same(
     make_runner, write_script, facts, monkeypatch
 ):

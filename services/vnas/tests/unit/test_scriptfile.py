@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 
 import pytest
 
@@ -16,6 +17,27 @@ def test_the_digest_is_that_of_the_file_and_follows_its_changes(write_script):
     write_script("echo 2")
     os.utime(path, ns=(1, 1))
     assert script.digest() == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+async def test_a_changed_file_is_read_beside_the_event_loop(write_script, monkeypatch):
+    path = write_script("echo 1")
+    script = ScriptFile(path)
+    readers: list[str] = []
+    digest = ScriptFile.digest
+
+    def noted(self: ScriptFile) -> str:
+        readers.append(threading.current_thread().name)
+        return digest(self)
+
+    monkeypatch.setattr(ScriptFile, "digest", noted)
+    assert await script.current_digest() == digest(script)
+    assert readers == [], "nothing is read again"
+    write_script("echo 2")
+    os.utime(path, ns=(1, 1))
+    now = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    assert await script.current_digest() == now
+    assert len(readers) == 1
+    assert readers[0] != threading.current_thread().name
 
 
 def test_a_relative_path_is_made_absolute(write_script, monkeypatch):

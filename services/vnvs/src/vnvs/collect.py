@@ -1,19 +1,21 @@
-"""Fan in: wait until every task of a group has a result, and see to its retries meanwhile.
+"""Fan in: wait until every task of a group is done, and see to its retries meanwhile.
 
-In comes an open group; it returns when all its results are stored, or raises TasksFailed. Called by
+In comes an open group; it returns when each of its tasks has a stored result or has failed for
+good, or raises TasksFailed when more have failed than the group's policy allows. Called by
 `orchestrate`. What it knows it can learn again from the store, so it may be stopped anywhere.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from vncore.clock import Clock
 from vncore.failures import Failure
-from vncore.held import HeldRequest, ReceivedUpdate, Retry
+from vncore.held import HeldRequest
 from vncore.ids import TaskId
 from vncore.logs import logger
-from vncore.messages import TaskUpdate
+from vncore.serving import raise_if_cancelled
+from vncore.settling import FinalFailure, ReceivedUpdate, Retry
 from vnvs.dispatch import OpenGroup, attempt_at
 from vnvs.retry import RetryPolicy
 
@@ -26,36 +28,28 @@ _FEW = 20  # open tasks: from here on each update is read as it comes
 _LINGER_SECONDS = 0.005
 
 
-@dataclass(frozen=True, slots=True)
-class FailedTask:
-    """A task that gets no further attempt."""
-
-    update: TaskUpdate  # how its last attempt ended
-    failure: Failure  # the same failure with its whole place
-
-
 class TasksFailed(Exception):
-    """Tasks of the group are out of attempts, or failed for good."""
+    """More tasks of the group have failed than its policy allows."""
 
-    def __init__(self, group: OpenGroup, tasks: Sequence[FailedTask]) -> None:
-        super().__init__(f"{len(tasks)} tasks of group {group.index}")
-        self.group = group
-        self.tasks = tuple(tasks)
+    def __init__(self, failures: Mapping[TaskId, Failure]) -> None:
+        super().__init__(f"{len(failures)} tasks")
+        self.failures = dict(failures)
 
 
 async def collect(
-    request: HeldRequest, group: OpenGroup, policy: RetryPolicy, clock: Clock, *, resumed: bool
-) -> None:
-    """Return once every task of the group has a stored result.
+    request: HeldRequest, group: OpenGroup, policy: RetryPolicy, clock: Clock, *, look_first: bool
+) -> Mapping[TaskId, Failure]:
+    """Return once every task of the group is done; gives those that have failed for good.
 
-    With `resumed` a predecessor may have left results, recorded retries and updates that it had
-    read: they are settled first. Raises TasksFailed as soon as one task is out of attempts;
-    Superseded; StoreUnavailable.
+    With `look_first` there may be results, recorded failures and retries, and updates that a
+    predecessor had read: they are settled first. Raises TasksFailed as soon as more tasks have
+    failed than the group's policy allows; Superseded; StoreUnavailable.
     """
     collector = _Collector(request, group, policy, clock)
-    if resumed:
+    if look_first:
         await collector.look_again()
     await collector.until_all_are_done()
+    return collector.failed
 
 
 class _Collector:
@@ -69,6 +63,7 @@ class _Collector:
         self.policy = policy
         self.clock = clock
         self.open = set(group.valuations)
+        self.failed: dict[TaskId, Failure] = {}
         self.retries: dict[TaskId, Retry] = {}
         self.settled: list[str] = []  # entries still to be acknowledged, in one go
 
@@ -76,6 +71,7 @@ class _Collector:
         reading: asyncio.Task[list[ReceivedUpdate]] | None = None
         try:
             while self.open:
+                raise_if_cancelled()
                 await self.queue_due_retries()
                 if reading is None:
                     reading = asyncio.create_task(self.request.updates())
@@ -105,11 +101,11 @@ class _Collector:
         update with it before it noticed).
         """
         await self.acknowledge()
-        await self.request.start_group(
-            self.group.index, self.group.name, len(self.group.valuations)
-        )  # opened already: this only asks for our epoch, and raises Superseded
+        await self.request.assert_held()
         self.open -= (await self.request.results(self.group.index, sorted(self.open))).keys()
-        for retry in await self.request.retries(self.group.index):
+        recorded = await self.request.recorded(self.group.index)
+        self.count_failed(recorded.failures)
+        for retry in recorded.retries:
             if retry.task_id in self.open:
                 self.retries.setdefault(retry.task_id, retry)
         await self.settle(await self.request.unsettled_updates())
@@ -142,26 +138,47 @@ class _Collector:
                 ours.append(one)
             else:  # another attempt's success came first: it wins
                 self.settled.append(one.entry_id)
-        final = [one.update for one in ours if self.is_final(one.update)]
+        final = [one for one in ours if self.is_final(one)]
         if final:
             await self.give_up(final)
         for one in ours:
             if one.update.task_id in self.open:
                 await self.schedule_retry(one)
-            else:
-                self.settled.append(one.entry_id)
 
-    def is_final(self, update: TaskUpdate) -> bool:
-        assert update.failure is not None
-        return self.policy.is_final(update.failure, update.attempt)
+    def is_final(self, one: ReceivedUpdate) -> bool:
+        assert one.update.failure is not None
+        return self.policy.is_final(one.update.failure, one.update.attempt)
 
-    async def give_up(self, updates: Sequence[TaskUpdate]) -> None:
-        """Raise TasksFailed, unless a result is there after all."""
-        tasks = [update.task_id for update in updates]
-        self.open -= (await self.request.results(self.group.index, tasks)).keys()
-        failed = [self.described(update) for update in updates if update.task_id in self.open]
-        if failed:
-            raise TasksFailed(self.group, failed)
+    async def give_up(self, received: Sequence[ReceivedUpdate]) -> None:
+        """Record that tasks get no further attempt; those that have a result after all are done."""
+        final = [FinalFailure(one, self.described(one)) for one in received]
+        failed = await self.request.fail_tasks(self.group.index, final)
+        self.open -= {one.update.task_id for one in received}
+        for one in final:
+            task_id = one.received.update.task_id
+            if task_id in failed:
+                _log.warning(
+                    "task_given_up",
+                    extra={
+                        "task_id": task_id,
+                        "attempt": one.received.update.attempt,
+                        "code": one.failure.code,
+                        "fingerprint": one.failure.fingerprint,
+                    },
+                )
+        self.count_failed(
+            {
+                one.received.update.task_id: one.failure
+                for one in final
+                if one.received.update.task_id in failed
+            }
+        )
+
+    def count_failed(self, failures: Mapping[TaskId, Failure]) -> None:
+        self.failed.update(failures)
+        self.open -= failures.keys()
+        if len(self.failed) > self.group.policy.allowed(len(self.group.valuations)):
+            raise TasksFailed(self.failed)
 
     async def schedule_retry(self, one: ReceivedUpdate) -> None:
         update = one.update
@@ -197,12 +214,12 @@ class _Collector:
         due_ms = min(retry.due_ms for retry in self.retries.values())
         return max(0.0, (due_ms - self.clock()) / 1000)
 
-    def described(self, update: TaskUpdate) -> FailedTask:
+    def described(self, one: ReceivedUpdate) -> Failure:
+        update = one.update
         assert update.failure is not None
-        failure = update.failure.at(
-            group=self.group.name,
-            groupIndex=self.group.index,
-            valuation=self.group.valuations[update.task_id],
-            task=update.task_id,
+        return replace(
+            self.group.placed(update.failure, update.task_id),
+            attempts=update.attempt,
+            duration_ms=update.duration_ms,
+            worker_id=update.worker_id,
         )
-        return FailedTask(update, failure)

@@ -12,7 +12,8 @@ from vncore.keys import ORCHESTRATORS, Keys
 from vncore.logs import bound, logger
 from vncore.messages import IngestEntry, MalformedEntry
 from vncore.streams import Delivery, acknowledge
-from vnvs.orchestrate import Tools, give_up, orchestrate
+from vnvs.orchestrate import give_up, orchestrate
+from vnvs.steps import Tools
 
 _log = logger("vnvs")
 
@@ -21,12 +22,16 @@ class Ingest:
     """Handles deliveries, many at once; holds nothing between them."""
 
     def __init__(
-        self, connections: Connections, keys: Keys, tools: Tools, *, max_deliveries: int
+        self, connections: Connections, keys: Keys, tools: Tools, *, name: str, max_deliveries: int
     ) -> None:
-        """Give a request up that was delivered more often than `max_deliveries`."""
+        """Give a request up that was delivered more often than `max_deliveries`.
+
+        `name` is the consumer's: what people see of who has a request.
+        """
         self._connections = connections
         self._keys = keys
         self._tools = tools
+        self._name = name
         self._max_deliveries = max_deliveries
 
     async def handle(self, delivery: Delivery) -> None:
@@ -52,7 +57,12 @@ class Ingest:
             traceparent=entry.trace.traceparent,
         ):
             request = await begin(
-                self._connections, self._keys, entry, delivery.entry_id, self._tools.clock
+                self._connections,
+                self._keys,
+                entry,
+                delivery.entry_id,
+                self._tools.clock,
+                orchestrator=self._name,
             )
             if request is None:
                 _log.info("request_skipped", extra={"reason": "terminal or unknown"})

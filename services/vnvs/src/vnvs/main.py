@@ -13,12 +13,14 @@ import random
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from vncore.clock import epoch_ms
 from vncore.connection import Connections
 from vncore.drain import until_stopped
 from vncore.errors import Misconfigured, VnError
+from vncore.guard import check_server
 from vncore.keys import ORCHESTRATORS, Keys
 from vncore.logs import logger
 from vncore.requests import RequestStore
@@ -28,12 +30,12 @@ from vncore.streams import Consumer, consumer_name
 from vnvs.desk import Desk, told
 from vnvs.hydrator import Hydrator
 from vnvs.ingest import Ingest
-from vnvs.orchestrate import Tools
 from vnvs.pins import PinnedSources
 from vnvs.pool import HydrationPool
 from vnvs.retry import RetryPolicy
 from vnvs.settings import VnvsSettings
 from vnvs.sources import Sources, sources_of
+from vnvs.steps import Tools
 
 EX_FAULT = 1
 EX_CONFIG = 78
@@ -82,12 +84,25 @@ async def run_until_stopped(settings: VnvsSettings) -> None:
             connections,
             keys,
             _tools(settings, RequestStore(connections.commands, keys), hydrator, sources),
+            name=consumer.name,
             max_deliveries=settings.max_request_deliveries,
         )
         stop = asyncio.Event()
         serving = asyncio.ensure_future(
             serve(
-                consumer, ingest.handle, slots=settings.max_concurrent_requests, stop=stop, log=log
+                consumer,
+                ingest.handle,
+                slots=settings.max_concurrent_requests,
+                stop=stop,
+                log=log,
+                alone_at=settings.max_request_deliveries,
+                check=partial(
+                    check_server,
+                    connections.commands,
+                    eviction=settings.redis_eviction,
+                    durability=settings.durability,
+                    log=log,
+                ),
             )
         )
         log.info(

@@ -1,16 +1,19 @@
-"""The failure report of a request: what status, results and the page show of its end.
+"""The failure report of a request: what status, results and the page show of its failures.
 
 In comes what went wrong; out goes the JSON object kept at ``cache:request:<id>:failure``. Called by
 `orchestrate`. Facts that are not known are absent.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 from vncore.failures import Failure
-from vnvs.collect import FailedTask
+from vncore.ids import TaskId
+
+_LISTED = 1_000
+"""Failed tasks that a report lists; of a book of 50,000 that all lack one curve, more help nobody.
+The counts tell of all of them, and each keeps its failure in the group's hash."""
 
 
 class Stage(StrEnum):
@@ -21,32 +24,27 @@ class Stage(StrEnum):
     ASSEMBLE = "assemble"  # results into the document
 
 
-def failure_report(
-    failure: Failure, stage: Stage, failed_tasks: Sequence[FailedTask] = ()
-) -> dict[str, Any]:
-    """Describe a failed request: code, category, message, place, fingerprint, stage, failed tasks.
+def failure_report(failure: Failure, stage: Stage) -> dict[str, Any]:
+    """Describe a failed request: code, category, message, place, fingerprint, stage.
 
     >>> failure_report(Failure("NO_GROUP", "document", "no group"), Stage.HYDRATE)["stage"]
     'hydrate'
     """
+    return {**failure.report(), "stage": stage.value, "failedTasks": [], "failedTaskCount": 0}
+
+
+def report_of_tasks(failures: Mapping[int, Mapping[TaskId, Failure]]) -> dict[str, Any]:
+    """Describe a request by its failed tasks, by group index; the first in order speaks for all.
+
+    At most 1,000 of them are listed; ``failedTaskCount`` counts all.
+    """
+    in_order = [
+        failures[index][task_id]
+        for index in sorted(failures)
+        for task_id in sorted(failures[index])
+    ]
     return {
-        **failure.report(),
-        "stage": stage.value,
-        "failedTasks": [_task(failed) for failed in failed_tasks],
-    }
-
-
-def report_of_tasks(failed_tasks: Sequence[FailedTask]) -> dict[str, Any]:
-    """Describe a request that failed by its tasks; the first one in task order speaks for all."""
-    in_order = sorted(failed_tasks, key=lambda failed: failed.update.task_id)
-    first = replace(in_order[0].failure, attempts=in_order[0].update.attempt)
-    return failure_report(first, Stage.RUN, in_order)
-
-
-def _task(failed: FailedTask) -> dict[str, Any]:
-    update = failed.update
-    return {
-        **replace(failed.failure, attempts=update.attempt).report(),
-        "durationMs": update.duration_ms,
-        "workerId": update.worker_id,
+        **failure_report(in_order[0], Stage.RUN),
+        "failedTasks": [failure.report() for failure in in_order[:_LISTED]],
+        "failedTaskCount": len(in_order),
     }

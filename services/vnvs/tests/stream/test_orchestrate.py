@@ -10,23 +10,23 @@ import pytest
 from orchestration import (
     BROKEN,
     FAILED_TTL_SECONDS,
+    ONE_TASK,
     REJECTED,
+    TWO_GROUPS,
     House,
-    InThread,
     StopsAt,
-    Worker,
+    failure_of,
     priced,
-    tools,
+    prices,
+    run,
     update_of,
 )
 
 from vncore import held
-from vncore.connection import Connections
 from vncore.errors import HydrationFailed, StoreUnavailable
-from vncore.ids import DEFAULT_TENANT, RequestId, TaskId
-from vncore.keys import Keys
-from vncore.logs import logger
+from vncore.ids import DEFAULT_TENANT, TaskId
 from vncore.messages import RequestStatus, TaskDispatch
+from vncore.settling import ReceivedUpdate
 from vncore.streams import Consumer, Delivery
 from vncore.tasks import TaskStore
 from vncore.xml import parse
@@ -36,66 +36,10 @@ from vnvs.orchestrate import orchestrate
 from vnvs.source import fetched
 from vnvs.sources import Sources
 
-TWO_GROUPS = b"""<?xml version="1.0" encoding="UTF-8"?>
-<vnml><project>
-  <market name="USD" date="2026-09-17"/>
-  <portfolio>
-    <instrument name="B1"/><instrument name="B2"/><instrument name="B3"/>
-  </portfolio>
-  <group name="prices">
-    <valuation name="bond" use="vn:link(/vnml/project/portfolio, instrument)">
-      <analytics><price><amount/></price></analytics>
-      <instrument select="."/>
-    </valuation>
-  </group>
-  <group name="totals">
-    <valuation name="total">
-      <analytics><price><amount/></price></analytics>
-      <first select="//group[1]/valuation[1]/analytics/price/amount/text()"/>
-    </valuation>
-  </group>
-</project></vnml>"""
-
-ONE_TASK = b"""<vnml><project><group name="g"><valuation name="v">
-  <analytics><price><amount/></price></analytics></valuation></group></project></vnml>"""
-
 FETCHING = b"""<vnml><project>
   <market name="USD" href="s3://market/usd.xml"/>
   <group name="g"><valuation name="v"><market select="/vnml/project/market"/>
   <analytics><price><amount/></price></analytics></valuation></group></project></vnml>"""
-
-
-@pytest.fixture(autouse=True)
-def log_every_line() -> None:
-    logger("vnvs").setLevel("DEBUG")  # a line that cannot be written is a fault, too
-
-
-@pytest.fixture
-async def house(connections: Connections, keys: Keys) -> House:
-    worker = Worker(connections, keys)
-    await worker.join()
-    return House(connections, keys, tools(connections, keys, InThread()), worker)
-
-
-async def run(house: House, document: bytes, groups: int = 1) -> RequestId:
-    """Bring one request to its end."""
-    request_id = await house.submit(document, groups)
-    request = await house.begin(*await house.take())
-    assert request is not None
-    async with asyncio.timeout(20), house.worker.working():
-        await orchestrate(request, house.tools)
-    return request_id
-
-
-async def failure_of(house: House, request_id: RequestId) -> dict:
-    assert await house.tools.store.status(request_id) is RequestStatus.FAILED
-    report = await house.tools.store.failure(request_id)
-    assert report is not None
-    return report
-
-
-def prices(response: bytes) -> list[str]:
-    return [amount.text or "" for amount in parse(response).iter("amount")]
 
 
 # --- the happy way --------------------------------------------------------------------------------
@@ -529,10 +473,10 @@ async def test_one_that_was_superseded_changes_nothing_and_its_successor_misses_
         def __getattr__(self, name: str):
             return getattr(begun, name)
 
-        async def updates(self) -> list[held.ReceivedUpdate]:
+        async def updates(self) -> list[ReceivedUpdate]:
             asleep.set()
             await awake.wait()
-            received: list[held.ReceivedUpdate] = []
+            received: list[ReceivedUpdate] = []
             while not received:
                 received = await begun.updates()
             return received
@@ -550,7 +494,7 @@ async def test_one_that_was_superseded_changes_nothing_and_its_successor_misses_
             def __getattr__(self, name: str):
                 return getattr(successor, name)
 
-            async def updates(self) -> list[held.ReceivedUpdate]:
+            async def updates(self) -> list[ReceivedUpdate]:
                 waiting.set()
                 await first
                 return await successor.updates()
@@ -570,7 +514,7 @@ async def test_one_that_was_superseded_changes_nothing_and_its_successor_misses_
 
 @pytest.fixture
 def ingest(house: House) -> Ingest:
-    return Ingest(house.connections, house.keys, house.tools, max_deliveries=3)
+    return Ingest(house.connections, house.keys, house.tools, name="w1", max_deliveries=3)
 
 
 async def delivered(house: House) -> Delivery:

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -14,16 +14,17 @@ from vncore.connection import Connections
 from vncore.failures import Failure
 from vncore.ids import DEFAULT_TENANT, RequestId, new_request_id
 from vncore.keys import ORCHESTRATORS, WORKERS, Keys
-from vncore.messages import IngestEntry, TaskDispatch, TaskStatus, TaskUpdate
+from vncore.messages import IngestEntry, RequestStatus, TaskDispatch, TaskStatus, TaskUpdate
 from vncore.requests import RequestStore, Submission
-from vncore.streams import Consumer, ensure_group
-from vncore.tasks import TaskStore
+from vncore.streams import Consumer, ensure_group, read_group
+from vncore.tasks import Settled, TaskStore
 from vncore.xml import parse, serialise
 from vnvs.hydration import HydrationLimits
 from vnvs.hydrator import Hydrator
-from vnvs.orchestrate import Tools
+from vnvs.orchestrate import orchestrate
 from vnvs.retry import RetryPolicy
 from vnvs.sources import Sources
+from vnvs.steps import Tools
 
 TTL_SECONDS, FAILED_TTL_SECONDS = 60, 600
 RECEIVED_MS = 1_789_600_000_000  # 2026-09-16
@@ -32,6 +33,29 @@ BROKEN = Failure("SCRIPT_FAILED", "script", "exit status 1", retryable=True, std
 REJECTED = Failure("SCRIPT_REJECTED_DATA", "data", "no such curve", exit_status=65)
 
 Answer = bytes | Failure
+
+TWO_GROUPS = b"""<?xml version="1.0" encoding="UTF-8"?>
+<vnml><project>
+  <market name="USD" date="2026-09-17"/>
+  <portfolio>
+    <instrument name="B1"/><instrument name="B2"/><instrument name="B3"/>
+  </portfolio>
+  <group name="prices">
+    <valuation name="bond" use="vn:link(/vnml/project/portfolio, instrument)">
+      <analytics><price><amount/></price></analytics>
+      <instrument select="."/>
+    </valuation>
+  </group>
+  <group name="totals">
+    <valuation name="total">
+      <analytics><price><amount/></price></analytics>
+      <first select="//group[1]/valuation[1]/analytics/price/amount/text()"/>
+    </valuation>
+  </group>
+</project></vnml>"""
+
+ONE_TASK = b"""<vnml><project><group name="g"><valuation name="v">
+  <analytics><price><amount/></price></analytics></valuation></group></project></vnml>"""
 
 
 def epoch_ms() -> int:
@@ -64,12 +88,38 @@ class House:
     def redis(self):
         return self.connections.commands
 
-    async def submit(self, document: bytes, groups: int = 1) -> RequestId:
+    async def submit(self, document: bytes, groups: int = 1, **more: Any) -> RequestId:
         request_id = new_request_id()
         await self.tools.store.submit(
-            Submission(request_id, document, group_count=groups, received_at_ms=RECEIVED_MS)
+            Submission(request_id, document, group_count=groups, received_at_ms=RECEIVED_MS, **more)
         )
         return request_id
+
+    async def run(self, request_id: RequestId, *, working: bool = True) -> None:
+        """Take the one request that waits, and bring it to its end."""
+        request = await self.begin(*await self.take())
+        assert request is not None
+        assert request.request_id == request_id
+        async with asyncio.timeout(20), self.worker.working() if working else nullcontext():
+            await self.orchestrate(request)
+
+    async def orchestrate(self, request: held.HeldRequest) -> None:
+        await orchestrate(request, self.tools)
+
+    async def settle(self, entry_id: str, task: TaskDispatch, answer: Answer) -> Settled:
+        store = TaskStore(self.redis, self.keys)
+        return await store.settle(entry_id, update_of(task, answer), *result_of(answer))
+
+    async def take_over_tasks(self, name: str) -> None:
+        """Let a worker skip what an earlier one of its name had read and not finished."""
+        store = TaskStore(self.redis, self.keys)
+        for delivery in await read_group(
+            self.redis, self.keys.dispatch, WORKERS, name, count=None, block_ms=None, pending=True
+        ):
+            assert not (
+                await store.fetch(TaskDispatch.from_fields(delivery.fields))
+            ).request_is_open
+            await store.discard(delivery.entry_id)
 
     async def take(self, name: str = "orchestrator") -> tuple[IngestEntry, str]:
         """Take the oldest request off the ingest stream."""
@@ -178,6 +228,7 @@ def update_of(task: TaskDispatch, answer: Answer) -> TaskUpdate:
         5,
         "w",
         failure,
+        run=task.run,
     )
 
 
@@ -212,3 +263,21 @@ class StopsAt:
             raise asyncio.CancelledError
 
         return call
+
+
+async def run(house: House, document: bytes, groups: int = 1) -> RequestId:
+    """Bring one request to its end."""
+    request_id = await house.submit(document, groups)
+    await house.run(request_id)
+    return request_id
+
+
+async def failure_of(house: House, request_id: RequestId) -> dict:
+    assert await house.tools.store.status(request_id) is RequestStatus.FAILED
+    report = await house.tools.store.failure(request_id)
+    assert report is not None
+    return report
+
+
+def prices(response: bytes) -> list[str]:
+    return [amount.text or "" for amount in parse(response).iter("amount")]

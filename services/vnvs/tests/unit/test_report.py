@@ -4,34 +4,23 @@ import json
 
 from vncore.errors import HydrationFailed, Place
 from vncore.failures import Failure
-from vncore.ids import DEFAULT_TENANT, RequestId, TaskId
-from vncore.messages import TaskStatus, TaskUpdate
-from vnvs.collect import FailedTask
+from vncore.ids import TaskId
 from vnvs.report import Stage, failure_report, report_of_tasks
 
 
-def failed_task(task: int, attempt: int, stderr: str) -> FailedTask:
-    failure = Failure(
+def failed_task(task: int, attempt: int, stderr: str) -> Failure:
+    return Failure(
         "SCRIPT_FAILED",
         "script",
         "exit status 1",
         retryable=True,
         place={"group": "prices", "groupIndex": 0, "valuation": "bond", "task": task},
+        attempts=attempt,
         exit_status=1,
         stderr_tail=stderr,
+        duration_ms=17,
+        worker_id="worker-1",
     )
-    update = TaskUpdate(
-        RequestId("r"),
-        DEFAULT_TENANT,
-        0,
-        TaskId(task),
-        attempt,
-        TaskStatus.FAILED,
-        17,
-        "worker-1",
-        failure,
-    )
-    return FailedTask(update, failure)
 
 
 def test_a_hydration_error_keeps_its_rule_and_whole_place():
@@ -64,11 +53,14 @@ def test_a_hydration_error_keeps_its_rule_and_whole_place():
         "fingerprint": Failure.of(error).fingerprint,
         "stage": "hydrate",
         "failedTasks": [],
+        "failedTaskCount": 0,
     }
 
 
 def test_the_first_failed_task_in_task_order_speaks_for_the_request():
-    report = report_of_tasks([failed_task(7, 3, "late"), failed_task(2, 1, "early")])
+    report = report_of_tasks(
+        {0: {TaskId(7): failed_task(7, 3, "late"), TaskId(2): failed_task(2, 1, "early")}}
+    )
     assert (report["code"], report["stage"]) == ("SCRIPT_FAILED", "run")
     assert (report["task"], report["valuation"], report["stderr"]) == (2, "bond", "early")
     assert [task["task"] for task in report["failedTasks"]] == [2, 7]

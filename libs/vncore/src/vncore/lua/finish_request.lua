@@ -6,29 +6,25 @@
 --        4 updates    stream  deleted with its group
 --        5 ingest     stream
 --        6 lifecycle  stream
---        7... xml, metadata, hydrated and the groups' hashes: given a time to live
+--        7... xml, metadata, hydrated, idempotency and the groups' hashes: given a time to live
 --   ARGV 1 epoch   2 terminal status   3 now (ms)   4 ttl (s)   5 response, '' for none
 --        6 failure report, '' for none   7 orchestrators group   8 ingest entry id
---        9 which of KEYS is the group that failed, 0 for none   10 its failed tasks
---        11 lifecycle length to keep   12... lifecycle arguments
+--        9 which of KEYS is the group that failed, 0 for none
+--        10 lifecycle length to keep   11... lifecycle arguments
 --   returns 1; 0 when the request was terminal already; -1 when another orchestrator has it
 local state, response, failure, updates, ingest, lifecycle = unpack(KEYS, 1, 6)
 local epoch, status, now, ttl, answer, report, orchestrators, entry = unpack(ARGV, 1, 8)
-if redis.call('HEXISTS', state, 'completedAt') == 1 then
-  redis.call('XACK', ingest, orchestrators, entry)
-  redis.call('XDEL', ingest, entry)
-  return 0
-end
 if redis.call('HGET', state, 'epoch') ~= epoch then return -1 end
+redis.call('XACK', ingest, orchestrators, entry)
+redis.call('XDEL', ingest, entry)
+if redis.call('HEXISTS', state, 'completedAt') == 1 then return 0 end
 redis.call('HSET', state, 'status', status, 'completedAt', now)
 if answer ~= '' then redis.call('SET', response, answer, 'EX', ttl) end
 if report ~= '' then redis.call('SET', failure, report, 'EX', ttl) end
 local failed_group = KEYS[tonumber(ARGV[9])]
-if failed_group then redis.call('HSET', failed_group, 'status', 'failed', 'failed', ARGV[10]) end
+if failed_group then redis.call('HSET', failed_group, 'status', 'failed') end
 redis.call('DEL', updates)
 redis.call('EXPIRE', state, ttl)
 for key = 7, #KEYS do redis.call('EXPIRE', KEYS[key], ttl) end
-redis.call('XADD', lifecycle, 'MAXLEN', '~', ARGV[11], '*', unpack(ARGV, 12))
-redis.call('XACK', ingest, orchestrators, entry)
-redis.call('XDEL', ingest, entry)
+redis.call('XADD', lifecycle, 'MAXLEN', '~', ARGV[10], '*', unpack(ARGV, 11))
 return 1
