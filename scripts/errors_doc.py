@@ -38,8 +38,9 @@ broken and the place (line and column, XPath, expression, group, valuation, task
 
 *HTTP* is the status of an answer that is about the error itself. A request that was accepted and
 failed later answers 422 on its results and 500 when it was awaited with `sync=Y`, with the same
-report in both. *Retried*: whether the same attempt may succeed later; such a task gets up to
-`MAX_TASK_RETRIES` attempts, such a call may be repeated as it is.
+report in both; one that was cancelled answers 422 in both. *Retried*: whether the same attempt may
+succeed later; such a task gets up to `MAX_TASK_RETRIES` attempts, such a call may be repeated as it
+is.
 """
 
 

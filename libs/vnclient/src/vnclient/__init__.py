@@ -5,8 +5,17 @@
 Talks HTTP to vnapi only; the local stack starts the services as processes and imports none of them.
 """
 
-from vnclient.answers import Accepted, Completed, Failure, GroupStatus, Readiness, Status
-from vnclient.client import DEFAULT_URL, AsyncClient, Client
+from vnclient.answers import (
+    Accepted,
+    Completed,
+    Failure,
+    GroupStatus,
+    Readiness,
+    Redriven,
+    Status,
+)
+from vnclient.async_client import AsyncClient
+from vnclient.client import Client
 from vnclient.errors import (
     ApiError,
     LocalStackError,
@@ -14,6 +23,8 @@ from vnclient.errors import (
     RequestExpired,
     RequestFailed,
     RequestNotFound,
+    RequestNotRedrivable,
+    RequestOver,
     RequestRefused,
     ResultNotReady,
     ServerFailed,
@@ -22,6 +33,7 @@ from vnclient.errors import (
     VnClientError,
     WaitTimedOut,
 )
+from vnclient.wire import DEFAULT_URL
 
 __all__ = [
     "DEFAULT_URL",
@@ -35,9 +47,12 @@ __all__ = [
     "LocalStackError",
     "Problem",
     "Readiness",
+    "Redriven",
     "RequestExpired",
     "RequestFailed",
     "RequestNotFound",
+    "RequestNotRedrivable",
+    "RequestOver",
     "RequestRefused",
     "ResultNotReady",
     "ServerFailed",

@@ -1,32 +1,21 @@
-"""Every verb of the client, without any I/O: what to send, how to read it, when to ask again.
+"""The verbs of the client, without any I/O: what to send, how to read it, when to ask again.
 
 A verb is a generator that yields steps (a `Call` to make, a `Pause` to keep, a `Status` to show)
-and returns its answer. `client.Client` and `client.AsyncClient` only drive it, so that each verb
-is written once.
+and returns its answer. `client` and `async_client` only drive it, so that each verb is written
+once. Here are those that name a request; those that hand one in are in `submission`.
 """
 
-import os
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import httpx
 
-from vnclient import answers
-from vnclient.answers import Accepted, Completed, Readiness, Status
-from vnclient.errors import (
-    RequestFailed,
-    ServerFailed,
-    ServerUnreachable,
-    VnClientError,
-    WaitTimedOut,
-)
-
-Document = bytes | os.PathLike[str]
-"""A VNML document: its bytes, or the path of its file."""
+from vnclient import reading
+from vnclient.answers import Readiness, Redriven, Status
+from vnclient.errors import ServerFailed, ServerUnreachable, VnClientError, WaitTimedOut
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -35,8 +24,6 @@ POLL_SECONDS = (0.1, 1.0)
 """The first pause between two looks at a status, and the longest."""
 
 _OUTAGE_SECONDS = 15.0  # a wait survives a server that restarts
-_SYNC_GRACE_SECONDS = 15.0  # the server ends a synchronous wait itself; we give it time to say so
-_SYNC_DEFAULT_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +77,6 @@ class Run(Generic[T]):
             self.step, self.answer = None, end.value
 
 
-def submit(document: Document) -> Verb[Accepted]:
-    """Hand a request in."""
-    return _make(_submission(document, answers.accepted, {"sync": "N"}))
-
-
-def submit_sync(document: Document, wait_seconds: float | None) -> Verb[Completed | Accepted]:
-    """Hand a request in and let the server wait for its end."""
-    patience = _SYNC_DEFAULT_SECONDS if wait_seconds is None else wait_seconds
-    call = _submission(
-        document,
-        answers.submitted,
-        {"sync": "Y"},
-        preference=None if wait_seconds is None else f"wait={max(1, round(wait_seconds))}",
-        read_timeout_seconds=patience + _SYNC_GRACE_SECONDS,
-    )
-    return _make(call)
-
-
 def status(request_id: str) -> Verb[Status]:
     """Ask where a request stands."""
     return _make(_status(request_id))
@@ -115,12 +84,23 @@ def status(request_id: str) -> Verb[Status]:
 
 def results(request_id: str) -> Verb[bytes]:
     """Fetch a response; raises ResultNotReady, or RequestFailed with the report."""
-    return _make(Call("GET", f"{_path(request_id)}/results", answers.document))
+    return _make(Call("GET", f"{_path(request_id)}/results", reading.document))
+
+
+def cancel(request_id: str) -> Verb[None]:
+    """End a request; raises RequestOver when it has ended otherwise. A second call does no harm."""
+    return _make(Call("DELETE", _path(request_id), reading.cancelled))
+
+
+def redrive(request_id: str, deadline_ms: int | None) -> Verb[Redriven]:
+    """Run a request again, keeping every good result; raises RequestNotRedrivable."""
+    params = {} if deadline_ms is None else {"deadlineMs": str(deadline_ms)}
+    return _make(Call("POST", f"{_path(request_id)}/redrive", reading.redriven, params))
 
 
 def ready() -> Verb[Readiness]:
     """Ask whether the server can take requests."""
-    return _make(Call("GET", "/readyz", answers.ready))
+    return _make(Call("GET", "/readyz", reading.ready))
 
 
 def watch(request_id: str, timeout_seconds: float | None) -> Verb[Status]:
@@ -152,61 +132,13 @@ def watch(request_id: str, timeout_seconds: float | None) -> Verb[Status]:
         pause = min(pause * 1.5, longest)
 
 
-def value(document: Document, timeout_seconds: float | None) -> Verb[bytes]:
-    """Hand a request in, wait for its end however long it takes, and give the response.
-
-    Raises RequestFailed with the report when the request ends without one.
-    """
-    began = time.monotonic()
-    wait = None if timeout_seconds is None else min(timeout_seconds, _SYNC_DEFAULT_SECONDS)
-    answer = yield from submit_sync(document, wait)
-    if isinstance(answer, Completed):
-        return answer.document
-    left = None if timeout_seconds is None else timeout_seconds - (time.monotonic() - began)
-    ended = yield from watch(answer.request_id, left)
-    if ended.failure is not None and ended.status in {"failed", "cancelled"}:
-        raise RequestFailed(ended.request_id, ended.status, ended.failure)
-    return (yield from results(answer.request_id))
-
-
-def read_document(document: Document) -> bytes:
-    """Give the bytes to send; raises OSError for a file that cannot be read."""
-    if isinstance(document, bytes):
-        return document
-    if isinstance(document, str):  # text or a path? Nobody can tell, and text has lost its encoding
-        raise TypeError("give the document as bytes, or its file as a pathlib.Path")
-    return Path(document).read_bytes()
-
-
 def _make(call: Call[T]) -> Verb[T]:
     answer: T = yield call
     return answer
 
 
-def _submission(
-    document: Document,
-    read: Callable[[httpx.Response], T],
-    params: dict[str, str],
-    *,
-    preference: str | None = None,
-    read_timeout_seconds: float | None = None,
-) -> Call[T]:
-    headers = {"Content-Type": "application/xml", "Accept": "application/xml, application/json"}
-    if preference is not None:
-        headers["Prefer"] = preference
-    return Call(
-        "POST",
-        "/valuation",
-        read,
-        params,
-        headers,
-        read_document(document),
-        read_timeout_seconds,
-    )
-
-
 def _status(request_id: str) -> Call[Status]:
-    return Call("GET", f"{_path(request_id)}/status", answers.status)
+    return Call("GET", f"{_path(request_id)}/status", reading.status)
 
 
 def _path(request_id: str) -> str:

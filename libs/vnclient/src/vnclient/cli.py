@@ -1,6 +1,7 @@
 """The ``vn`` command: its commands put together, and every error said in one readable line.
 
-Exit status 0: done (for run and watch: the request succeeded); 1: it failed; 2: wrong command.
+Exit status 0: done (where a request is waited for: it succeeded); 1: it failed; 2: wrong command;
+3: the request ended partial, with failures in its response.
 """
 
 import signal
@@ -60,9 +61,13 @@ for command in (
     server.status,
     server.results,
     server.watch,
+    server.cancel,
+    server.redrive,
     tools.hydrate,
     tools.value,
     tools.config,
+    tools.fsck,
+    tools.cleanup,
 ):
     app.command()(_telling(command))
 

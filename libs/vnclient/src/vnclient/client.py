@@ -1,26 +1,31 @@
-"""The two clients: the same verbs, blocking and asyncio.
+"""The blocking client.
 
     with Client("http://127.0.0.1:8080") as vn:
         response = vn.value(Path("book.xml"))
 
-Both drive the verbs of `calls` over httpx and turn its errors into ours. Every verb raises
-ServerUnreachable when nobody answers, and the ApiError that fits when the server refuses.
+Drives the verbs of `calls` and `submission` over httpx and turns its errors into ours; so does
+`async_client`. Every verb raises ServerUnreachable when nobody answers, and the ApiError that fits
+when the server refuses.
+
+Those that hand a request in take with it an `idempotency_key` (1 to 128 visible ASCII characters:
+sent again with it, the request is not run again, and a submission whose connection broke is sent
+again by itself), a `deadline_ms` counted from the receipt, and `on_failure`, the failure policy
+of groups that name none.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
 
-from vnclient import calls
-from vnclient.answers import Accepted, Completed, Readiness, Status
-from vnclient.calls import Call, Document, Pause, Run, Step, Verb
-from vnclient.errors import ServerUnreachable, VnClientError
-
-DEFAULT_URL = "http://127.0.0.1:8080"
+from vnclient import calls, submission
+from vnclient.answers import Accepted, Completed, Readiness, Redriven, Status
+from vnclient.calls import Call, Pause, Run, Step, Verb
+from vnclient.errors import VnClientError
+from vnclient.submission import Document
+from vnclient.wire import DEFAULT_URL, checked, is_loopback, request_of, terms_of, unreachable
 
 T = TypeVar("T")
 
@@ -39,43 +44,74 @@ class Client:
         timeout_seconds: float = 30.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.url = _checked(url)
+        self.url = checked(url)
         self._timeout_seconds = timeout_seconds
         self._http = httpx.Client(
             base_url=self.url,
             timeout=timeout_seconds,
             transport=transport,
-            trust_env=not _is_loopback(self.url),
+            trust_env=not is_loopback(self.url),
         )
 
-    def submit(self, document: Document) -> Accepted:
+    def submit(
+        self,
+        document: Document,
+        *,
+        idempotency_key: str | None = None,
+        deadline_ms: int | None = None,
+        on_failure: str | None = None,
+    ) -> Accepted:
         """Hand a request in; it runs on its own from here."""
-        return self._run(calls.submit(document))
+        terms = terms_of(idempotency_key, deadline_ms, on_failure)
+        return self._run(submission.submit(document, terms))
 
     def submit_sync(
         self,
         document: Document,
         *,
         wait_seconds: float | None = None,
+        idempotency_key: str | None = None,
+        deadline_ms: int | None = None,
+        on_failure: str | None = None,
     ) -> Completed | Accepted:
         """Hand a request in and wait for its end at the server.
 
         Gives Accepted ("pending") when the server's patience, or `wait_seconds`, ends first.
         Raises RequestFailed with the report when the request fails.
         """
-        return self._run(calls.submit_sync(document, wait_seconds))
+        terms = terms_of(idempotency_key, deadline_ms, on_failure)
+        return self._run(submission.submit_sync(document, wait_seconds, terms))
 
     def value(
         self,
         document: Document,
         *,
         timeout_seconds: float | None = None,
+        idempotency_key: str | None = None,
+        deadline_ms: int | None = None,
+        on_failure: str | None = None,
     ) -> bytes:
         """Hand a request in and give its response, however long it takes.
 
+        It has an idempotency key of its own where none is given. What a failure policy tolerates
+        stands in the response; `complete` tells whether there is any.
         Raises RequestFailed with the report, or WaitTimedOut after `timeout_seconds`.
         """
-        return self._run(calls.value(document, timeout_seconds))
+        terms = terms_of(idempotency_key, deadline_ms, on_failure)
+        return self._run(submission.value(document, timeout_seconds, terms))
+
+    def complete(
+        self,
+        document: Document,
+        *,
+        timeout_seconds: float | None = None,
+        idempotency_key: str | None = None,
+        deadline_ms: int | None = None,
+        on_failure: str | None = None,
+    ) -> Completed:
+        """Do as `value`, and give with the response how the request ended and its id."""
+        terms = terms_of(idempotency_key, deadline_ms, on_failure)
+        return self._run(submission.complete(document, timeout_seconds, terms))
 
     def status(self, request_id: str) -> Status:
         """Say where a request stands; raises RequestNotFound or RequestExpired."""
@@ -84,6 +120,17 @@ class Client:
     def results(self, request_id: str) -> bytes:
         """Fetch the response; raises ResultNotReady, or RequestFailed with the report."""
         return self._run(calls.results(request_id))
+
+    def cancel(self, request_id: str) -> None:
+        """End a request; raises RequestOver when it has ended otherwise."""
+        self._run(calls.cancel(request_id))
+
+    def redrive(self, request_id: str, *, deadline_ms: int | None = None) -> Redriven:
+        """Run a failed, partial or cancelled request again, keeping every good result.
+
+        Raises RequestNotRedrivable for any other.
+        """
+        return self._run(calls.redrive(request_id, deadline_ms))
 
     def wait(self, request_id: str, *, timeout_seconds: float | None = None) -> Status:
         """Wait until a request has ended, well or not; raises WaitTimedOut."""
@@ -135,148 +182,6 @@ class Client:
 
     def _send(self, call: Call[Any]) -> httpx.Response:
         try:
-            return self._http.send(_request(self._http, call, self._timeout_seconds))
+            return self._http.send(request_of(self._http, call, self._timeout_seconds))
         except httpx.TransportError as err:
-            raise ServerUnreachable(self.url, _reason(err)) from err
-
-
-class AsyncClient:
-    """The same client for asyncio; see `Client` for what each verb does and raises."""
-
-    def __init__(
-        self,
-        url: str = DEFAULT_URL,
-        *,
-        timeout_seconds: float = 30.0,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        self.url = _checked(url)
-        self._timeout_seconds = timeout_seconds
-        self._http = httpx.AsyncClient(
-            base_url=self.url,
-            timeout=timeout_seconds,
-            transport=transport,
-            trust_env=not _is_loopback(self.url),
-        )
-
-    async def submit(self, document: Document) -> Accepted:
-        """Hand a request in; it runs on its own from here."""
-        return await self._run(calls.submit(document))
-
-    async def submit_sync(
-        self,
-        document: Document,
-        *,
-        wait_seconds: float | None = None,
-    ) -> Completed | Accepted:
-        """Hand a request in and wait for its end at the server."""
-        return await self._run(calls.submit_sync(document, wait_seconds))
-
-    async def value(
-        self,
-        document: Document,
-        *,
-        timeout_seconds: float | None = None,
-    ) -> bytes:
-        """Hand a request in and give its response, however long it takes."""
-        return await self._run(calls.value(document, timeout_seconds))
-
-    async def status(self, request_id: str) -> Status:
-        """Say where a request stands."""
-        return await self._run(calls.status(request_id))
-
-    async def results(self, request_id: str) -> bytes:
-        """Fetch the response."""
-        return await self._run(calls.results(request_id))
-
-    async def wait(self, request_id: str, *, timeout_seconds: float | None = None) -> Status:
-        """Wait until a request has ended, well or not."""
-        return await self._run(calls.watch(request_id, timeout_seconds))
-
-    async def watch(
-        self, request_id: str, *, timeout_seconds: float | None = None
-    ) -> AsyncIterator[Status]:
-        """Give the status now and after each change; the last one is terminal."""
-        run = Run(calls.watch(request_id, timeout_seconds))
-        while (step := run.step) is not None:
-            if isinstance(step, Status):
-                yield step
-            await self._take(run, step)
-
-    async def ready(self) -> Readiness:
-        """Whether the server can take requests right now."""
-        return await self._run(calls.ready())
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def _run(self, verb: Verb[T]) -> T:
-        run = Run(verb)
-        while run.step is not None:
-            await self._take(run, run.step)
-        return run.answer
-
-    async def _take(self, run: Run[Any], step: Step) -> None:
-        if isinstance(step, Call):
-            try:
-                answer = step.read(await self._send(step))
-            except VnClientError as err:
-                return run.fail(err)
-            return run.done(answer)
-        if isinstance(step, Pause):
-            await asyncio.sleep(step.seconds)
-        return run.done(None)
-
-    async def _send(self, call: Call[Any]) -> httpx.Response:
-        try:
-            return await self._http.send(_request(self._http, call, self._timeout_seconds))
-        except httpx.TransportError as err:
-            raise ServerUnreachable(self.url, _reason(err)) from err
-
-
-def _request(
-    http: httpx.Client | httpx.AsyncClient, call: Call[Any], timeout_seconds: float
-) -> httpx.Request:
-    patience = call.read_timeout_seconds or timeout_seconds
-    return http.build_request(
-        call.method,
-        call.path,
-        params=call.params,
-        headers=call.headers,
-        content=call.content,
-        timeout=httpx.Timeout(timeout_seconds, read=patience),
-    )
-
-
-def _reason(err: httpx.TransportError) -> str:
-    if isinstance(err, httpx.ConnectTimeout | httpx.ReadTimeout):
-        return "no answer in time"
-    return str(err) or type(err).__name__
-
-
-def _checked(url: str) -> str:
-    """Give the address without a trailing slash; raises VnClientError for what is no address."""
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as err:
-        raise VnClientError(f"{url!r} is not the address of a server: {err}") from err
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise VnClientError(f"{url!r} is not the address of a server, such as {DEFAULT_URL}")
-    return url.rstrip("/")
-
-
-def _is_loopback(url: str) -> bool:
-    """Whether the server is on this machine, so that no proxy of the environment is in between."""
-    return httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}
+            raise unreachable(self.url, err) from err

@@ -9,6 +9,8 @@
         RequestNotFound           404: no such request
         ResultNotReady            404 RESULT_NOT_READY: ask again
         RequestExpired            410: it was here once
+        RequestOver               409: it has ended, and cannot be cancelled any more
+        RequestNotRedrivable      409: it runs, or has succeeded
         ServerFailed              5xx: try again later
       RequestFailed               the request ended without a result: the failure report
       LocalStackError             the embedded stack: what to do is in the message
@@ -33,12 +35,13 @@ class VnClientError(Exception):
 
 
 class ServerUnreachable(VnClientError):
-    """Nobody answers at the server's address."""
+    """Nobody answers at the server's address; `sent` False: nobody was there to begin with."""
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(self, url: str, reason: str, *, sent: bool = True) -> None:
         super().__init__(f"no VN server answers at {url} ({reason})")
         self.url = url
         self.reason = reason
+        self.sent = sent
 
 
 class UnexpectedAnswer(VnClientError):
@@ -79,6 +82,7 @@ class Problem:
     expression: str | None = None
     uri: str | None = None
     request_id: str | None = None
+    request_status: str | None = None  # where that request stands
     retry_after_seconds: float | None = None
 
     def sentence(self) -> str:
@@ -147,6 +151,14 @@ class ResultNotReady(ApiError):
 
 class RequestExpired(ApiError):
     """The request was here, and its time to live has passed."""
+
+
+class RequestOver(ApiError):
+    """The request has ended before it could be cancelled; `problem.request_status` says how."""
+
+
+class RequestNotRedrivable(ApiError):
+    """The request runs, or has succeeded: there is nothing to run again."""
 
 
 class ServerFailed(ApiError):

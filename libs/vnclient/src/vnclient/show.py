@@ -128,14 +128,18 @@ class GroupProgress:
 
 def status_table(status: Status) -> Iterable[Text | Table]:
     """Lay a status out for people."""
-    yield plain(f"{status.request_id}  {status.status}", "bold")
+    run = f"  (run {status.run})" if status.run > 1 else ""
+    yield plain(f"{status.request_id}  {status.status}{run}", "bold")
     for name, moment in (
         ("received", status.received_at),
         ("started", status.started_at),
         ("completed", status.completed_at),
+        ("deadline", status.deadline_at),
     ):
         if moment is not None:
             yield Text(f"{name:<10} {_time(moment)}", "dim")
+    if status.on_failure is not None:
+        yield plain(f"{'on failure':<10} {status.on_failure}", "dim")
     if status.groups:
         table = Table(box=None, pad_edge=False, header_style="dim")
         for heading in ("#", "group", "status"):

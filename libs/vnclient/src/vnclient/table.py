@@ -96,7 +96,7 @@ def _row(valuation: etree._Element) -> _Row:
     failure = valuation.find("failure")
     if failure is not None:
         attempts = failure.get("attempts")
-        tried = f" after {attempts} attempts" if attempts else ""
+        tried = f" after {attempts} attempts" if attempts not in {None, "0", "1"} else ""
         said = " ".join((failure.text or "").split())
         return _Row(_instrument(valuation), "", {}, f"{failure.get('code')}{tried}: {said}")
     cells = {

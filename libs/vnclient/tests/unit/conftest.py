@@ -16,6 +16,7 @@ class ScriptedServer:
 
     url: str = ""
     received: list[tuple[str, str, bytes]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)  # of the same calls
     answers: dict[str, list[tuple[int, str, bytes]]] = field(default_factory=dict)
 
     def answer(self, call: str, http_status: int, body: Any) -> None:
@@ -37,6 +38,7 @@ def api() -> Iterator[ScriptedServer]:
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             scripted.received.append((self.command, self.path, body))
+            scripted.headers.append(dict(self.headers))
             left = scripted.answers[f"{self.command} {self.path}"]
             http_status, kind, content = left.pop(0) if len(left) > 1 else left[0]
             self.send_response(http_status)
@@ -45,7 +47,7 @@ def api() -> Iterator[ScriptedServer]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = _answer  # noqa: N815
+        do_GET = do_POST = do_DELETE = _answer  # noqa: N815
 
         def log_message(self, *_arguments: object) -> None:
             """Keep standard error for the command under test."""

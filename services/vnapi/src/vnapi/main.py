@@ -8,11 +8,15 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import uvicorn
 from aws_lambda_powertools import Logger
+from fastapi import FastAPI
 
 from vnapi.app import Background, build_app
+from vnapi.capacity import Capacity, Limits
+from vnapi.controls import Controls
 from vnapi.lifecycle import LifecycleReader
 from vnapi.orchestrator import LambdaInvoker, MainOrchestrator
 from vnapi.protocol import WireLimits, bounded
@@ -23,10 +27,11 @@ from vnapi.submit import Submitter
 from vncore.clock import epoch_ms
 from vncore.connection import Connections
 from vncore.errors import Misconfigured
+from vncore.guard import check_server
 from vncore.keys import ORCHESTRATORS, Keys
 from vncore.logs import logger
 from vncore.requests import RequestStore
-from vncore.serving import serve
+from vncore.serving import Check, serve
 from vncore.settings import load, printed
 from vncore.streams import Consumer, consumer_name
 from vncore.xml import XmlLimits
@@ -55,7 +60,11 @@ def main() -> None:
 
 
 async def run(settings: ApiSettings) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT.
+
+    A server that is away is waited for, while ``/readyz`` says so. Raises Misconfigured when the
+    one that answers is not as the settings demand (`vncore.guard`).
+    """
     log = logger("vnapi", level=settings.log_level)
     _adopt_server_logs(log)
     listener = _listen(settings)
@@ -63,32 +72,35 @@ async def run(settings: ApiSettings) -> None:
     async with Connections(settings.redis_url.get_secret_value(), block_ms=block_ms) as redis:
         keys = Keys(settings.redis_key_prefix)
         store = RequestStore(redis.commands, keys)
-        reader = LifecycleReader(redis, keys, store, block_ms=settings.lifecycle_block_ms, log=log)
+        check = partial(
+            check_server,
+            redis.commands,
+            eviction=settings.redis_eviction,
+            durability=settings.durability,
+            log=log,
+        )
+        reader = LifecycleReader(
+            redis, keys, store, block_ms=settings.lifecycle_block_ms, log=log, check=check
+        )
         door = _door(settings, redis, keys, store, reader)
         stop = asyncio.Event()
         background: list[Background] = [reader.run]
         if settings.orchestrators == "lambda":
-            background.append(_orchestrator(settings, redis, keys, store, stop, log))
-        app = build_app(door, log, background)
-        limits = WireLimits(
-            header_max_bytes=settings.header_max_bytes,
-            header_timeout_ms=settings.header_timeout_ms,
-            request_max_bytes=2 * settings.payload_max_bytes + settings.header_max_bytes,
-            connections=settings.limit_concurrency,
-        )
-        server = _Server(
-            uvicorn.Config(
-                app,
-                http=bounded(limits),
-                ws="none",
-                lifespan="on",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=settings.keep_alive_seconds,
-                timeout_graceful_shutdown=settings.shutdown_grace_seconds,
-            )
-        )
+            background.append(_orchestrator(settings, redis, keys, store, stop, log, check))
+        refused: list[Misconfigured] = []
+
+        def watched(work: Background) -> Background:
+            async def run_until_refused() -> None:
+                try:
+                    await work()
+                except Misconfigured as err:
+                    refused.append(err)
+                    end()
+
+            return run_until_refused
+
+        app = build_app(door, log, [watched(work) for work in background])
+        server = _Server(_served(settings, app))
 
         def end() -> None:
             log.info("ending")
@@ -102,6 +114,8 @@ async def run(settings: ApiSettings) -> None:
         host, port = listener.getsockname()[:2]
         log.info("listening", extra={"host": host, "port": port})
         await server.serve(sockets=[listener])
+        if refused:
+            raise refused[0]
 
 
 class _Server(uvicorn.Server):
@@ -110,6 +124,26 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _served(settings: ApiSettings, app: FastAPI) -> uvicorn.Config:
+    limits = WireLimits(
+        header_max_bytes=settings.header_max_bytes,
+        header_timeout_ms=settings.header_timeout_ms,
+        request_max_bytes=2 * settings.payload_max_bytes + settings.header_max_bytes,
+        connections=settings.limit_concurrency,
+    )
+    return uvicorn.Config(
+        app,
+        http=bounded(limits),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=settings.shutdown_grace_seconds,
+    )
 
 
 def _door(
@@ -122,6 +156,12 @@ def _door(
     # A live consumer reads at least once per block and renews what it holds within the silence
     # allowed; three times the longer of the two tells the living from the dead.
     silence_ms = max(settings.default_block_ms, settings.task_wait_timeout_ms)
+    limits = Limits(
+        backlog_max_requests=settings.backlog_max_requests,
+        backlog_max_tasks=settings.backlog_max_tasks,
+        redis_memory_max_percent=settings.redis_memory_max_percent,
+    )
+    capacity = Capacity(redis.commands, keys, limits)
     return Door(
         store=store,
         submitter=Submitter(
@@ -130,14 +170,24 @@ def _door(
             large_at_once=settings.large_documents_at_once,
             clock=epoch_ms,
         ),
+        controls=Controls(
+            redis.commands,
+            keys,
+            request_ttl_seconds=settings.request_ttl_seconds,
+            clock=epoch_ms,
+        ),
+        capacity=capacity,
         reader=reader,
         readiness=Readiness(
             redis.commands,
             keys,
             store,
             reader,
+            capacity,
             fresh_ms=3 * silence_ms,
             workers_expected=not settings.task_processor_arn,
+            eviction=settings.redis_eviction,
+            durability=settings.durability,
         ),
         payload_max_bytes=settings.payload_max_bytes,
         body_timeout_ms=settings.body_timeout_ms,
@@ -152,6 +202,7 @@ def _orchestrator(
     store: RequestStore,
     stop: asyncio.Event,
     log: Logger,
+    check: Check,
 ) -> Background:
     consumer = Consumer(
         redis,
@@ -170,6 +221,7 @@ def _orchestrator(
             slots=settings.orchestrator_slots,
             stop=stop,
             log=log,
+            check=check,
         )
 
     return take_requests

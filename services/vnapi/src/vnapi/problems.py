@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from vnapi.capacity import NoRoom
 from vncore.codes import CODES, ErrorCode
 from vncore.errors import InvalidRequest, StoreFull, StoreUnavailable, VnError
 from vncore.logs import logger
@@ -68,6 +69,7 @@ def answer(document: Mapping[str, Any], headers: Mapping[str, str] | None = None
 def of(error: VnError, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Describe an error of ours: its code, its rule and its place."""
     rule = {"rule": error.rule} if error.rule else {}
+    numbers = error.facts() if isinstance(error, NoRoom) else {}
     detail = error.message
     if isinstance(error, StoreUnavailable):
         _log.warning("store_failed", extra={"code": error.code, "error": error.message})
@@ -76,7 +78,9 @@ def of(error: VnError, facts: Mapping[str, Any] | None = None) -> dict[str, Any]
     elif isinstance(error, StoreUnavailable):
         # Addresses stay in the log. A submission may have been kept although no answer came.
         detail = "the server that keeps requests does not answer; a submission may have been kept"
-    return problem(error.known, detail, {**rule, **error.place.fields(), **(facts or {})})
+    return problem(
+        error.known, detail, {**rule, **error.place.fields(), **numbers, **(facts or {})}
+    )
 
 
 def unexpected(correlation_id: str) -> dict[str, Any]:
@@ -100,9 +104,14 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
 
 
-async def _answer_vn_error(_: Request, error: Exception) -> Response:
+async def _answer_vn_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, VnError)
-    return answer(of(error))
+    headers: dict[str, str] = {}
+    if isinstance(error, NoRoom):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if getattr(request.state, "body_unread", False):
+        headers["Connection"] = "close"  # what is left of the body is no next request
+    return answer(of(error), headers)
 
 
 async def _answer_http_exception(_: Request, error: Exception) -> Response:

@@ -1,38 +1,31 @@
 """HTTP in, answers out: each endpoint as a few steps that can be read.
 
-A submission is read (`body`), checked and submitted (`submit`), and perhaps waited for
-(`lifecycle`); the other endpoints ask the request store. Errors are raised and become problem
-documents in `problems`.
+A submission is admitted (`terms`, `capacity`), read (`body`), checked and submitted (`submit`), and
+perhaps waited for (`lifecycle`); the other endpoints ask by id (`outcome`). Errors are raised and
+become problem documents in `problems`.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from vnapi import description, problems
-from vnapi.answers import Accepted, Health, Ready, Status
-from vnapi.body import read_document
-from vnapi.lifecycle import LifecycleReader
-from vnapi.prefer import Wait, wait_of
+from vnapi.answers import Cancelled, Health, Ready, Redriven, Status
+from vnapi.body import discard, read_document
+from vnapi.capacity import Capacity
+from vnapi.controls import Controls
+from vnapi.lifecycle import LifecycleReader, Waiter
+from vnapi.outcome import NO_STORE, absent, accepted, find, not_ready, outcome_of, place
+from vnapi.prefer import Wait
 from vnapi.readiness import Readiness
 from vnapi.submit import CheckedDocument, Submitter
+from vnapi.terms import Terms, deadline_of, terms_of
 from vncore.codes import CODES
-from vncore.errors import InvalidRequest, StoreUnavailable
+from vncore.errors import InvalidRequest, StoreUnavailable, VnError
 from vncore.ids import RequestId, new_request_id, parse_request_id
 from vncore.messages import RequestStatus, Trace
-from vncore.requests import RequestState, RequestStore
-
-NO_STORE = {"Cache-Control": "no-store"}
-
-STORED_XML = {
-    **NO_STORE,
-    # A browser runs scripts in XHTML that it is shown as application/xml, nosniff or not.
-    "Content-Security-Policy": "default-src 'none'; sandbox",
-    "X-Content-Type-Options": "nosniff",
-}
-"""Sent with every document of a client: it is data, never a page."""
+from vncore.requests import RequestStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +34,8 @@ class Door:
 
     store: RequestStore
     submitter: Submitter
+    controls: Controls
+    capacity: Capacity
     reader: LifecycleReader
     readiness: Readiness
     payload_max_bytes: int
@@ -53,34 +48,57 @@ def router(door: Door) -> APIRouter:
     routes = APIRouter()
 
     @routes.post("/valuation", **description.SUBMIT)
-    async def submit(
-        request: Request, sync: Annotated[str | None, Query(**description.SYNC)] = None
-    ) -> Response:
-        del sync  # for the description; every given value counts
-        wait = wait_of(
-            request.query_params.getlist("sync"),
-            request.headers.getlist("prefer"),
-            most_seconds=door.sync_wait_timeout_ms / 1000,
-        )
+    async def submit(request: Request) -> Response:
+        terms = await _admitted(door, request)
         body = await read_document(
             request, max_bytes=door.payload_max_bytes, timeout_ms=door.body_timeout_ms
         )
         document = await door.submitter.check(body)
-        return await _run(door, request, document, wait)
+        return await _run(door, request, document, terms)
+
+    @routes.delete("/valuation/{request_id}", **description.CANCEL)
+    async def cancel(request: Request, request_id: str) -> Response:
+        checked_id = request.state.request_id = parse_request_id(request_id)
+        status = await door.controls.cancel(checked_id)
+        if status is None:
+            raise await absent(door.store, checked_id)
+        if status is not RequestStatus.CANCELLED:
+            return _over(checked_id, status)
+        body = Cancelled(request_id=checked_id).model_dump(mode="json")
+        return JSONResponse(body, status_code=202, headers=place(checked_id))
+
+    @routes.post("/valuation/{request_id}/redrive", **description.REDRIVE)
+    async def redrive(request: Request, request_id: str) -> Response:
+        checked_id = request.state.request_id = parse_request_id(request_id)
+        deadline_ms = deadline_of(request.query_params.getlist("deadlineMs"))
+        await find(door.store, checked_id)  # whether there is room matters only for what is there
+        await door.capacity.admit()
+        try:
+            run = await door.controls.redrive(checked_id, deadline_ms, request.state.trace)
+        except InvalidRequest as err:
+            return problems.answer(problems.of(err, {"requestId": checked_id}), NO_STORE)
+        if run is None:
+            raise await absent(door.store, checked_id)
+        body = Redriven(request_id=checked_id, run=run).model_dump(mode="json")
+        return JSONResponse(body, status_code=202, headers=place(checked_id))
 
     @routes.get("/valuation/{request_id}/status", **description.STATUS)
     async def status(request_id: str) -> Response:
-        known = await _known(door, request_id)
+        known = await find(door.store, parse_request_id(request_id))
         failure = await door.store.failure(known.request_id) if known.status.is_terminal else None
         body = Status.of(known, failure).model_dump(mode="json")
         return JSONResponse(body, headers=NO_STORE)
 
     @routes.get("/valuation/{request_id}/results", **description.RESULTS)
     async def results(request_id: str) -> Response:
-        known = await _known(door, request_id)
-        if not known.status.is_terminal:
-            return _not_ready(known)
-        return await _outcome(door, known.request_id, known.status, failed_status=422)
+        checked_id = parse_request_id(request_id)
+        while True:
+            known = await find(door.store, checked_id)
+            if not known.status.is_terminal:
+                return not_ready(known)
+            left = await outcome_of(door.store, checked_id, known.status, failed_status=422)
+            if left is not None:
+                return left  # otherwise it runs again since we looked
 
     @routes.get("/healthz", **description.HEALTH)
     async def healthz() -> Health:
@@ -98,85 +116,72 @@ def router(door: Door) -> APIRouter:
     return routes
 
 
-async def _run(door: Door, request: Request, document: CheckedDocument, wait: Wait) -> Response:
+async def _admitted(door: Door, request: Request) -> Terms:
+    """Decide what can be decided before the body is read."""
+    try:
+        terms = terms_of(
+            request.query_params, request.headers, most_seconds=door.sync_wait_timeout_ms / 1000
+        )
+        await door.capacity.admit()
+    except VnError:
+        request.state.body_unread = not await discard(request, max_bytes=door.payload_max_bytes)
+        raise
+    return terms
+
+
+async def _run(door: Door, request: Request, document: CheckedDocument, terms: Terms) -> Response:
     """Submit a checked document, and wait for its end where that is asked for."""
     request_id = request.state.request_id = new_request_id()
     trace: Trace = request.state.trace
     content_type = request.headers["content-type"]
+    headers: dict[str, str] = {}
     try:
         with door.reader.waiting_for(request_id) as waiter:  # before the first event can come
-            await door.submitter.submit(request_id, document, trace, content_type)
-            if wait.seconds is None:
-                answer = _accepted(Accepted(request_id=request_id, status="accepted"))
-            elif ended := await waiter.terminal_status(wait.seconds):
-                answer = await _outcome(door, request_id, ended, failed_status=500)
-            else:
-                answer = _accepted(Accepted(request_id=request_id, status="pending"))
+            submitted = await door.submitter.submit(
+                request_id, document, terms, trace, content_type
+            )
+            # Not by `replayed`: a call to the server that was repeated finds our own request.
+            if submitted.request_id == request_id:
+                answer = await _awaited(door, request_id, waiter, terms.wait)
+        if submitted.request_id != request_id:
+            request_id = request.state.request_id = submitted.request_id
+            headers["Idempotency-Replayed"] = "true"
+            answer = await _replayed(door, request_id, terms.wait)
     except StoreUnavailable as err:
         # The server may have taken the request before it fell silent: the client can find out.
         return problems.answer(problems.of(err, {"requestId": request_id}))
-    if wait.applied:
-        answer.headers["Preference-Applied"] = ", ".join(wait.applied)
+    if terms.wait.applied:
+        headers["Preference-Applied"] = ", ".join(terms.wait.applied)
+    answer.headers.update(headers)
     return answer
 
 
-def _accepted(accepted: Accepted) -> Response:
-    location = f"/valuation/{accepted.request_id}/status"
-    return JSONResponse(
-        accepted.model_dump(mode="json"),
-        status_code=202,
-        headers={"Location": location, **NO_STORE},
-    )
+async def _replayed(door: Door, request_id: RequestId, wait: Wait) -> Response:
+    """Answer for a request that was submitted before, as its first submission would be now."""
+    if wait.seconds is None:
+        return accepted(request_id, "accepted")
+    known = await find(door.store, request_id)
+    with door.reader.waiting_for(request_id, known.run) as waiter:
+        status = await door.store.status(request_id)
+        if status is None:
+            raise await absent(door.store, request_id)
+        if status.is_terminal:  # perhaps before anybody here listened: no event will tell
+            waiter.wake(status)
+        return await _awaited(door, request_id, waiter, wait)
 
 
-async def _known(door: Door, request_id: str) -> RequestState:
-    """Find a request; 404 when it never was, 410 when it is gone."""
-    checked_id = parse_request_id(request_id)
-    state = await door.store.state(checked_id)
-    if state is None:
-        raise await _absent(door, checked_id)
-    return state
+async def _awaited(door: Door, request_id: RequestId, waiter: Waiter, wait: Wait) -> Response:
+    if wait.seconds is None:
+        return accepted(request_id, "accepted")
+    ended = await waiter.terminal_status(wait.seconds)
+    if ended is not None:
+        left = await outcome_of(door.store, request_id, ended, failed_status=500)
+        if left is not None:
+            return left
+    return accepted(request_id, "pending")
 
 
-async def _absent(door: Door, request_id: RequestId) -> InvalidRequest:
-    if await door.store.has_expired(request_id):
-        return InvalidRequest("REQUEST_EXPIRED", f"request {request_id} is no longer kept")
-    return InvalidRequest("REQUEST_NOT_FOUND", f"there is no request {request_id}")
-
-
-async def _outcome(
-    door: Door, request_id: RequestId, status: RequestStatus, *, failed_status: int
-) -> Response:
-    """Answer with what a terminal request left: its response, or its failure report."""
-    if status in {RequestStatus.SUCCEEDED, RequestStatus.PARTIAL}:
-        document = await door.store.response(request_id)
-        if document is None:
-            raise await _absent(door, request_id)  # it expired a moment ago
-        location = f"/valuation/{request_id}/results"
-        return Response(
-            document,
-            media_type="application/xml",
-            headers={"Content-Location": location, **STORED_XML},
-        )
-    report = await door.store.failure(request_id)
-    facts: dict[str, Any] = {"requestId": request_id, "requestStatus": status.value}
-    known = CODES["REQUEST_FAILED"]
-    detail = f"the request ended {status.value}"
-    if report is not None:
-        known = CODES.get(report.get("code", ""), known)
-        detail = report.get("message", detail)
-        facts["failure"] = report
-    return problems.answer(
-        problems.problem(known, detail, facts, http_status=failed_status), NO_STORE
-    )
-
-
-def _not_ready(known: RequestState) -> Response:
-    return problems.answer(
-        problems.problem(
-            CODES["RESULT_NOT_READY"],
-            f"the request is {known.status.value}",
-            {"requestId": known.request_id, "requestStatus": known.status.value},
-        ),
-        NO_STORE,
-    )
+def _over(request_id: RequestId, status: RequestStatus) -> Response:
+    error = InvalidRequest("REQUEST_OVER", f"the request has ended {status.value}")
+    facts = {"requestId": request_id, "requestStatus": status.value}
+    return problems.answer(problems.of(error, facts), NO_STORE)

@@ -49,6 +49,15 @@ class ApiSettings(CommonSettings):
     large_documents_at_once: PositiveInt = 2
     """How many documents over 1 MiB are parsed at once; each takes some 20 times its size."""
 
+    backlog_max_requests: PositiveInt = 10_000
+    """From how many requests that have not ended on submissions are refused (503)."""
+
+    backlog_max_tasks: PositiveInt = 200_000
+    """From how many tasks that are queued or run on submissions are refused (503)."""
+
+    redis_memory_max_percent: Annotated[int, Field(ge=1, le=100)] = 85
+    """From which share of the server's ``maxmemory`` on submissions are refused (503)."""
+
     request_orchestrator_arn: str = LOCAL
     """``local``: vnvs services take requests from the stream; else the Lambda to invoke."""
 

@@ -6,18 +6,22 @@ Called by `routes`; everything that can be refused is refused here, before anyth
 import asyncio
 import ctypes
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from lxml import etree
 
+from vnapi.idempotency import idempotency_of
+from vnapi.terms import Terms
 from vncore import xml
 from vncore.clock import Clock
 from vncore.errors import Place, UnprocessableDocument
-from vncore.ids import RequestId
+from vncore.failure_policy import FailurePolicy
+from vncore.ids import DEFAULT_TENANT, RequestId
 from vncore.messages import Trace
-from vncore.requests import RequestStore, Submission
+from vncore.requests import RequestStore, Submission, Submitted
 
 MAX_NAME_CHARACTERS = 256
 """The longest name of a group or valuation: it goes into messages, logs and environments."""
@@ -56,16 +60,38 @@ class Submitter:
             return await asyncio.to_thread(_check, body, self._limits, trim=is_large)
 
     async def submit(
-        self, request_id: RequestId, document: CheckedDocument, trace: Trace, content_type: str
-    ) -> None:
-        """Make the request exist; raises StoreUnavailable."""
-        await self._store.submit(
+        self,
+        request_id: RequestId,
+        document: CheckedDocument,
+        terms: Terms,
+        trace: Trace,
+        content_type: str,
+    ) -> Submitted:
+        """Make the request exist, unless its client has sent it before.
+
+        Raises InvalidRequest (``IDEMPOTENCY_KEY_REUSED``) and StoreUnavailable.
+        """
+        idempotency = None
+        if terms.idempotency_key is not None:
+            idempotency = await asyncio.to_thread(
+                idempotency_of,
+                terms.idempotency_key,
+                DEFAULT_TENANT,
+                document.body,
+                on_failure=terms.on_failure,
+                deadline_ms=terms.deadline_ms,
+            )
+        now = self._clock()
+        return await self._store.submit(
             Submission(
                 request_id=request_id,
                 document=document.body,
                 group_count=document.group_count,
-                received_at_ms=self._clock(),
+                received_at_ms=now,
                 trace=trace,
+                on_failure=terms.on_failure,
+                deadline_at_ms=None if terms.deadline_ms is None else now + terms.deadline_ms,
+                idempotency=idempotency,
                 metadata={
                     "contentType": content_type[:200],
                     "documentBytes": len(document.body),
@@ -80,7 +106,7 @@ def check_document(body: bytes, limits: xml.XmlLimits) -> CheckedDocument:
     """Parse a document and check that it is a valuation request (VNML D1).
 
     Raises MalformedDocument as `xml.parse` does, and UnprocessableDocument (``NO_PROJECT``,
-    ``NO_GROUP``, ``NAME_TOO_LONG``).
+    ``NO_GROUP``, ``NAME_TOO_LONG``, ``ON_FAILURE_INVALID``).
     """
     root = xml.parse(body, limits=limits)
     if root.tag != "vnml":
@@ -104,6 +130,7 @@ def check_document(body: bytes, limits: xml.XmlLimits) -> CheckedDocument:
             "NO_GROUP", "the project has no group", rule="D1", place=_place(projects[0])
         )
     _refuse_long_names(root)
+    _refuse_unknown_policies(groups)
     return CheckedDocument(body, len(groups))
 
 
@@ -122,6 +149,23 @@ def _refuse_long_names(root: etree._Element) -> None:
             f" the limit is {MAX_NAME_CHARACTERS}",
             place=_place(found[0]),
         )
+
+
+def _refuse_unknown_policies(groups: Sequence[etree._Element]) -> None:
+    for group in groups:
+        policy = group.get("onFailure")
+        if policy is None or "$" in policy:  # what a variable or expression gives is seen later
+            continue
+        try:
+            FailurePolicy.parse(policy)
+        except ValueError as err:
+            named = f" {_shown(name)}" if (name := group.get("name")) else ""
+            raise UnprocessableDocument(
+                "ON_FAILURE_INVALID",
+                f"onFailure of group{named}: {err}",
+                rule="F1",
+                place=_place(group),
+            ) from err
 
 
 def _place(element: etree._Element) -> Place:

@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from vnapi.app import build_app
+from vnapi.capacity import Capacity, Limits
+from vnapi.controls import Controls
 from vnapi.lifecycle import LifecycleReader
 from vnapi.readiness import Readiness
 from vnapi.routes import Door
@@ -85,12 +87,24 @@ def door(
     connections: Connections, keys: Keys, store: RequestStore, reader: LifecycleReader
 ) -> Door:
     submitter = Submitter(store, DEFAULT_LIMITS, large_at_once=2, clock=now_ms)
+    redis = connections.commands
+    capacity = Capacity(redis, keys, Limits(10_000, 200_000, 85))
     readiness = Readiness(
-        connections.commands, keys, store, reader, fresh_ms=5_000, workers_expected=True
+        redis,
+        keys,
+        store,
+        reader,
+        capacity,
+        fresh_ms=5_000,
+        workers_expected=True,
+        eviction="refuse",
+        durability="memory",
     )
     return Door(
         store=store,
         submitter=submitter,
+        controls=Controls(redis, keys, request_ttl_seconds=TTL_SECONDS, clock=now_ms),
+        capacity=capacity,
         reader=reader,
         readiness=readiness,
         payload_max_bytes=DEFAULT_LIMITS.max_bytes,

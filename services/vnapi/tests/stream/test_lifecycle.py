@@ -12,7 +12,7 @@ import pytest
 from vnapi.lifecycle import LifecycleReader
 from vnclient.local.valkey import ValkeyServer
 from vncore.connection import Connections
-from vncore.ids import RequestId, new_request_id
+from vncore.ids import DEFAULT_TENANT, RequestId, new_request_id
 from vncore.keys import Keys
 from vncore.logs import logger
 from vncore.messages import LifecycleEvent, RequestStatus
@@ -86,6 +86,33 @@ async def test_only_a_terminal_event_wakes(
         await held.save_hydrated({"document": DOCUMENT}, 1)
         await held.start_group(0, "g", 0)
         assert await waiter.terminal_status(0.3) is None
+
+
+async def test_the_end_of_an_earlier_run_does_not_wake(
+    reading: LifecycleReader, connections: Connections, keys: Keys
+) -> None:
+    """A request was redriven, and the reader has yet to come to the event of its first end."""
+    request_id = new_request_id()
+
+    async def end(run: int, status: RequestStatus) -> None:
+        event = LifecycleEvent(request_id, DEFAULT_TENANT, status, 1, run=run)
+        await connections.commands.xadd(keys.lifecycle, event.to_fields())  # type: ignore[arg-type]
+
+    with reading.waiting_for(request_id, 2) as second, reading.waiting_for(request_id) as first:
+        await end(1, RequestStatus.FAILED)
+        assert await first.terminal_status(10) is RequestStatus.FAILED
+        assert await second.terminal_status(0.05) is None
+        await end(2, RequestStatus.SUCCEEDED)
+        assert await second.terminal_status(10) is RequestStatus.SUCCEEDED
+
+
+async def test_a_later_run_wakes_whoever_missed_the_end_of_an_earlier_one(
+    reading: LifecycleReader, connections: Connections, keys: Keys
+) -> None:
+    event = LifecycleEvent(new_request_id(), DEFAULT_TENANT, RequestStatus.SUCCEEDED, 1, run=3)
+    with reading.waiting_for(event.request_id, 2) as waiter:
+        await connections.commands.xadd(keys.lifecycle, event.to_fields())  # type: ignore[arg-type]
+        assert await waiter.terminal_status(10) is RequestStatus.SUCCEEDED
 
 
 async def test_an_end_before_the_reader_runs_is_noticed(

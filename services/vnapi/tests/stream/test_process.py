@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from vnclient.local.valkey import ValkeyServer
 from vncore.connection import Connections
 from vncore.keys import Keys
 
@@ -104,6 +106,56 @@ def test_without_a_server_it_lives_and_says_what_is_missing(
     submission = httpx.post(f"{url}/valuation", content=DOCUMENT, headers=XML, timeout=30)
     assert (submission.status_code, submission.json()["code"]) == (503, "STORE_UNAVAILABLE")
     assert "127.0.0.1" not in submission.text
+
+
+async def test_a_server_that_evicts_is_refused(
+    start: Callable[..., Process], connections: Connections
+) -> None:
+    redis = connections.commands
+    await redis.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        process = start()
+        assert await asyncio.to_thread(process.child.wait, 20) == 78
+        assert "maxmemory-policy is allkeys-lru" in process.log.read_text()
+        tolerant = start(REDIS_EVICTION="warn")
+        url = await asyncio.to_thread(tolerant.url)
+        async with httpx.AsyncClient(base_url=url) as client:
+            answer = await client.post("/valuation", content=DOCUMENT, headers=XML)
+            assert answer.status_code == 202
+    finally:
+        await redis.config_set("maxmemory-policy", "noeviction")
+
+
+def test_a_server_that_does_not_sync_is_refused_where_that_is_demanded(
+    start: Callable[..., Process],
+) -> None:
+    process = start(DURABILITY="fsync")
+    assert process.child.wait(timeout=20) == 78
+    assert "DURABILITY=fsync" in process.log.read_text()
+
+
+def test_a_server_that_is_away_is_waited_for_and_looked_at_whenever_it_comes(
+    start: Callable[..., Process],
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="vn-test-") as folder:
+        late, evicting = (
+            ValkeyServer(Path(folder), options=["--maxmemory-policy", policy])
+            for policy in ("noeviction", "allkeys-lru")
+        )
+        process = start(REDIS_URL=late.url)
+        url = process.url()
+
+        def not_ready() -> list[str]:
+            return list(httpx.get(f"{url}/readyz", timeout=30).json().get("failed", []))
+
+        assert httpx.get(f"{url}/healthz").status_code == 200
+        assert not_ready() == ["redis"]
+        with late:
+            until(lambda: not_ready() == ["orchestrators", "workers"])
+            assert httpx.post(f"{url}/valuation", content=DOCUMENT, headers=XML).is_success
+        until(lambda: not_ready() == ["redis"])
+        with evicting:  # it comes back as one that must not be used
+            assert process.child.wait(timeout=20) == 78
 
 
 def test_a_port_that_is_taken_is_a_wrong_setting(start: Callable[..., Process]) -> None:

@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 
 from vnapi.app import build_app
+from vnapi.capacity import Limits
 from vnapi.protocol import WireLimits, bounded
 from vncore.logs import logger
 
@@ -267,6 +268,48 @@ async def test_a_client_that_asks_first_is_told_before_it_sends(connect: Any, do
         b"Content-Length: 99999999\r\nExpect: 100-continue\r\n\r\n"
     )
     assert await refused(wire) == (413, "DOCUMENT_TOO_LARGE")
+
+
+async def test_a_client_that_asks_first_is_told_that_there_is_no_room(
+    connect: Any, door: Any
+) -> None:
+    door.capacity.limits = Limits(0, 0, 85)
+    wire = await connect()
+    wire.send(
+        b"POST /valuation HTTP/1.1\r\nHost: vn\r\nContent-Type: text/xml\r\n"
+        b"Content-Length: 9999\r\nExpect: 100-continue\r\n\r\n"
+    )
+    assert await refused(wire) == (503, "BACKLOG_FULL")  # and nothing of 100 Continue before it
+
+
+@pytest.mark.parametrize("query", [b"", b"?sync=maybe"], ids=["no room", "a wrong parameter"])
+async def test_a_connection_is_kept_when_the_refused_body_is_out_of_the_way(
+    connect: Any, door: Any, query: bytes
+) -> None:
+    door.capacity.limits = Limits(0, 0, 85)
+    wire = await connect()
+    head = b"POST /valuation" + query + b" HTTP/1.1\r\nHost: vn\r\nContent-Type: text/xml\r\n"
+    for _ in range(2):
+        wire.send(head + b"Content-Length: %d\r\n\r\n" % len(DOCUMENT))
+        await asyncio.sleep(0.02)
+        wire.send(DOCUMENT)
+        status, headers, _ = await wire.answer()
+        assert status == (400 if query else 503)
+        assert "connection" not in headers
+    wire.send(GET + b"\r\n")
+    assert (await wire.answer())[0] == 200
+
+
+async def test_a_refused_body_that_does_not_come_ends_the_connection(
+    connect: Any, door: Any
+) -> None:
+    door.capacity.limits = Limits(0, 0, 85)
+    wire = await connect()
+    wire.send(
+        b"POST /valuation HTTP/1.1\r\nHost: vn\r\nContent-Type: text/xml\r\n"
+        b"Content-Length: 9999\r\n\r\n<"
+    )
+    assert await refused(wire) == (503, "BACKLOG_FULL")
 
 
 async def test_a_body_that_drips_is_given_up_at_its_deadline(connect: Any, door: Any) -> None:

@@ -85,6 +85,16 @@ async def test_a_compressed_document_is_kept_plain(
         pytest.param(b" " * 10_485_761, {}, "", 413, "DOCUMENT_TOO_LARGE", id="too large"),
         pytest.param(DOCUMENT, {}, "?sync=maybe", 400, "PARAMETER_INVALID", id="sync"),
         pytest.param(DOCUMENT, {}, "?sync=", 400, "PARAMETER_INVALID", id="empty sync"),
+        pytest.param(DOCUMENT, {}, "?deadlineMs=0", 400, "PARAMETER_INVALID", id="deadline"),
+        pytest.param(DOCUMENT, {}, "?onFailure=ignore", 400, "PARAMETER_INVALID", id="policy"),
+        pytest.param(
+            DOCUMENT.replace(b"name", b'onFailure="ignore" name'),
+            {},
+            "",
+            422,
+            "ON_FAILURE_INVALID",
+            id="a group's policy",
+        ),
     ],
 )
 async def test_what_is_refused_leaves_nothing_behind(
@@ -108,6 +118,24 @@ async def test_a_malformed_document_is_refused_with_line_and_column(
 ) -> None:
     answer = await client.post("/valuation", content=b"<vnml>\n<x></y>\n</vnml>")
     assert (answer.json()["line"], answer.json()["column"]) == (2, 8)
+
+
+async def test_deadline_and_failure_policy_travel_with_the_request(
+    client: httpx.AsyncClient, orchestrator: Any
+) -> None:
+    query = "?deadlineMs=60000&onFailure=tolerate:10%25"
+    answer = await client.post(f"/valuation{query}", content=DOCUMENT)
+    request_id = answer.json()["requestId"]
+    status = (await client.get(f"/valuation/{request_id}/status")).json()
+    received, deadline = (
+        datetime.fromisoformat(status[name]) for name in ("receivedAt", "deadlineAt")
+    )
+    assert (deadline - received).total_seconds() == 60
+    assert status["onFailure"] == "tolerate:10%"
+    (delivery,) = await orchestrator.deliveries()
+    entry = IngestEntry.from_fields(delivery.fields)
+    assert entry.deadline_ms == int(deadline.timestamp() * 1000)
+    assert (entry.on_failure, entry.run) == ("tolerate:10%", 1)
 
 
 # --- waiting -------------------------------------------------------------------------------------
@@ -200,9 +228,11 @@ async def test_the_status_tells_how_far_a_request_is(
             "expected": 3,
             "completed": 0,
             "failed": 0,
+            "onFailure": "stop",
         }
     ]
     assert during["completedAt"] is None
+    assert (during["run"], during["onFailure"], during["deadlineAt"]) == (1, None, None)
 
     await held.fail(REPORT, [3], 60)
     after = (await client.get(place)).json()
@@ -287,10 +317,33 @@ async def test_readiness_names_the_part_that_is_missing(
     assert (answer.status_code, answer.json()["status"]) == (200, "ready")
     assert answer.json()["checks"] == {
         "redis": "answers",
+        "server": "is as it must be",
         "lifecycle": "follows",
         "orchestrators": "1 seen",
         "workers": "1 seen",
+        "backlog": "0 of 10000 requests, 0 of 200000 tasks",
+        "memory": "has no limit",
     }
+
+
+@pytest.mark.parametrize("demand", ["refuse", "warn"])
+async def test_readiness_tells_a_server_that_evicts(
+    client: httpx.AsyncClient,
+    consumers: Callable[[], Awaitable[None]],
+    connections: Connections,
+    door: Any,
+    demand: str,
+) -> None:
+    await consumers()
+    door.readiness._eviction = demand
+    await connections.commands.config_set("maxmemory-policy", "volatile-lru")
+    try:
+        answer = await client.get("/readyz")
+    finally:
+        await connections.commands.config_set("maxmemory-policy", "noeviction")
+    assert answer.json()["checks"]["server"] == "volatile-lru"
+    assert answer.json().get("failed", []) == (["server"] if demand == "refuse" else [])
+    assert answer.status_code == (503 if demand == "refuse" else 200)
 
 
 async def test_a_consumer_that_fell_silent_is_not_counted(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
+from vnapi.answers import GroupProgress, Status
 from vnapi.app import build_app
 from vnapi.description import example
 from vncore.codes import CODES
@@ -26,6 +27,8 @@ def test_every_call_is_described(schema: dict[str, Any]) -> None:
     calls = {(path, method) for path, item in schema["paths"].items() for method in item}
     assert calls == {
         ("/valuation", "post"),
+        ("/valuation/{request_id}", "delete"),
+        ("/valuation/{request_id}/redrive", "post"),
         ("/valuation/{request_id}/status", "get"),
         ("/valuation/{request_id}/results", "get"),
         ("/healthz", "get"),
@@ -55,6 +58,27 @@ def test_every_problem_example_has_a_known_code_and_its_own_status(schema: dict[
                         assert shown["value"]["code"] in CODES
                         assert shown["value"]["status"] == int(status)
     assert found > 5
+
+
+def test_what_a_submission_may_ask_for_is_described(schema: dict[str, Any]) -> None:
+    parameters = schema["paths"]["/valuation"]["post"]["parameters"]
+    assert {(one["in"], one["name"]) for one in parameters} == {
+        ("query", "sync"),
+        ("query", "deadlineMs"),
+        ("query", "onFailure"),
+        ("header", "Idempotency-Key"),
+        ("header", "Prefer"),
+    }
+
+
+def test_the_status_shown_is_one_that_could_be_sent(schema: dict[str, Any]) -> None:
+    responses = schema["paths"]["/valuation/{request_id}/status"]["get"]["responses"]
+    shown = responses["200"]["content"]["application/json"]["example"]
+    status = Status.model_validate(shown)
+    assert status.model_dump(mode="json").keys() == shown.keys()
+    assert {name for group in shown["groups"] for name in group} == {
+        GroupProgress.model_fields[name].alias for name in GroupProgress.model_fields
+    }
 
 
 @pytest.mark.parametrize("name", ["request.xml", "response.xml"])

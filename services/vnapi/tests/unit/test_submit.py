@@ -41,6 +41,13 @@ ONE = b"<vnml><project><group/></project></vnml>"
             1,
             id="a long name of something else",
         ),
+        pytest.param(
+            b"<vnml><project><group onFailure=' tolerate:10% '/><group onFailure='stop'/>"
+            b"<group onFailure='${select(/vnml/x)}'/><group onFailure='$POLICY'/>"
+            b"<x onFailure='ignore'/></project></vnml>",
+            4,
+            id="failure policies: plain, of an expression, of a variable, of somebody else",
+        ),
     ],
 )
 def test_a_valuation_request_is_taken_as_it_is(body: bytes, groups: int) -> None:
@@ -83,6 +90,18 @@ def test_a_valuation_request_is_taken_as_it_is(body: bytes, groups: int) -> None
             "NAME_TOO_LONG",
             3,
             id="valuation name",
+        ),
+        pytest.param(
+            b"<vnml><project>\n<group/>\n<group name='g' onFailure='ignore'/></project></vnml>",
+            "ON_FAILURE_INVALID",
+            3,
+            id="failure policy",
+        ),
+        pytest.param(
+            b"<vnml><project><group onFailure=''/></project></vnml>",
+            "ON_FAILURE_INVALID",
+            1,
+            id="empty failure policy",
         ),
         pytest.param(b"<vnml><project></vnml>", "XML_MALFORMED", 1, id="not well-formed"),
         pytest.param(b"<!DOCTYPE vnml>" + ONE, "XML_DOCTYPE", 1, id="doctype"),

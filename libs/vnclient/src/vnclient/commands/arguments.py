@@ -11,7 +11,7 @@ import typer
 
 from vnclient.errors import VnClientError
 
-SUCCEEDED, FAILED, USAGE = 0, 1, 2
+SUCCEEDED, FAILED, USAGE, PARTIAL = 0, 1, 2, 3
 """The exit statuses of ``vn``."""
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A VNML request.", show_default=False)]
@@ -24,10 +24,29 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="F", help="Write the response here, not to standard output."),
 ]
+Deadline = Annotated[
+    int | None,
+    typer.Option(
+        "--deadline-ms", metavar="N", min=1, help="Let it fail if it takes longer than this."
+    ),
+]
+OnFailure = Annotated[
+    str | None,
+    typer.Option(
+        "--on-failure",
+        metavar="P",
+        help="For groups that name none: stop, continue, tolerate:N or tolerate:P%.",
+    ),
+]
 Script = Annotated[
     Path | None,
     typer.Option("--script", metavar="S", help="The valuation script (else VNAS_SCRIPT)."),
 ]
+
+
+def exit_status(status: str) -> int:
+    """Give the exit status for how a request ended."""
+    return {"succeeded": SUCCEEDED, "partial": PARTIAL}.get(status, FAILED)
 
 
 class Misused(VnClientError):

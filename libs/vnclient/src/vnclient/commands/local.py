@@ -16,13 +16,14 @@ from vnclient import show
 from vnclient.answers import Status
 from vnclient.client import Client
 from vnclient.commands.arguments import (
-    FAILED,
     File,
     Json,
     Misused,
+    OnFailure,
     Out,
     Script,
     executable,
+    exit_status,
     readable,
     writable,
 )
@@ -38,6 +39,7 @@ def run(
     *,
     out: Out = None,
     script: Script = None,
+    on_failure: OnFailure = None,
     table: Annotated[
         bool, typer.Option("--table", help="Print a readable table, not the XML.")
     ] = False,
@@ -47,7 +49,8 @@ def run(
 
     The response goes to standard output, or to --out; progress and reports go to standard error.
     Files that the request refers to are looked for in its folder (else HYDRATION_FILE_ROOT). The
-    exit status is 0 only if the request succeeded, 1 if it failed, 2 if the command is wrong.
+    exit status is 0 only if the request succeeded, 1 if it failed, 2 if the command is wrong, 3
+    if the response has failures in it (partial).
     """
     if table and as_json:
         raise Misused("choose one of --table and --json")
@@ -64,7 +67,7 @@ def run(
         options = StackOptions(data_dir=data_dir, script=script, file_root=file_root)
         console.print("starting the embedded stack …", style="dim")
         with Stack(options, tell=tell) as stack, stack.supervised(), Client(stack.url) as client:
-            accepted = client.submit(document)
+            accepted = client.submit(document, on_failure=on_failure)
             ended = follow(client.watch(accepted.request_id), console)
             assert ended is not None  # a watch shows the last status at least
             has_response = ended.status in {"succeeded", "partial"}
@@ -73,7 +76,7 @@ def run(
     if not ended.succeeded:
         if not as_json:
             report_end(ended)
-        raise typer.Exit(FAILED)
+        raise typer.Exit(exit_status(ended.status))
 
 
 def up(

@@ -1,4 +1,4 @@
-"""The commands that talk to a running server: submit, status, results, watch."""
+"""The commands that talk to a running server: submit, status, results, watch, cancel, redrive."""
 
 import json
 from collections.abc import Iterable
@@ -10,31 +10,46 @@ from rich.console import Console
 
 from vnclient import show
 from vnclient.answers import Failure, Status
-from vnclient.client import DEFAULT_URL, Client
+from vnclient.client import Client
 from vnclient.commands.arguments import (
     FAILED,
-    SUCCEEDED,
+    Deadline,
     File,
     Json,
     Misused,
+    OnFailure,
     Out,
     RequestId,
     Url,
+    exit_status,
     readable,
     writable,
 )
 from vnclient.errors import RequestFailed
+from vnclient.wire import DEFAULT_URL
 
 
 def submit(
     file: File,
     *,
     sync: Annotated[bool, typer.Option("--sync", help="Wait for the response.")] = False,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key", metavar="K", help="Idempotency key: the same one runs nothing twice."
+        ),
+    ] = None,
+    deadline_ms: Deadline = None,
+    on_failure: OnFailure = None,
     out: Out = None,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Hand a request in; prints its id, or with --sync its response."""
+    """Hand a request in; prints its id, or with --sync its response.
+
+    With --sync the exit status is 0 only if every valuation has its result, 3 if the response has
+    failures in it (partial), 1 if there is none.
+    """
     if sync and as_json:
         raise Misused("--json goes without --sync, whose answer is XML")
     if out is not None and not sync:
@@ -43,14 +58,25 @@ def submit(
     writable(out)
     with Client(url) as client:
         if sync:
-            deliver(client.value(file), out)
-            return
-        accepted = client.submit(file)
+            completed = client.complete(
+                file, idempotency_key=key, deadline_ms=deadline_ms, on_failure=on_failure
+            )
+            deliver(completed.document, out)
+            if not completed.succeeded and completed.request_id is not None:
+                report_end(client.status(completed.request_id))
+            raise typer.Exit(exit_status(completed.status))
+        accepted = client.submit(
+            file, idempotency_key=key, deadline_ms=deadline_ms, on_failure=on_failure
+        )
     if as_json:
-        print_json({"requestId": accepted.request_id, "status": accepted.status})
+        facts = {"requestId": accepted.request_id, "status": accepted.status}
+        print_json(facts | ({"replayed": True} if accepted.replayed else {}))
     else:
+        known = " (submitted before)" if accepted.replayed else ""
         show.output().print(show.plain(accepted.request_id))
-        show.notes().print(show.plain(f"{accepted.status}; see: vn watch {accepted.request_id}"))
+        show.notes().print(
+            show.plain(f"{accepted.status}{known}; see: vn watch {accepted.request_id}")
+        )
 
 
 def status(request_id: RequestId, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
@@ -76,19 +102,62 @@ def results(request_id: RequestId, *, out: Out = None, url: Url = DEFAULT_URL) -
 
 
 def watch(request_id: RequestId, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
-    """Follow a request until it ends; the exit status is 0 if it succeeded."""
+    """Follow a request until it ends.
+
+    The exit status is 0 only if it succeeded, 3 if it ended partial (there is a response, with
+    failures in it), 1 if it failed or was cancelled.
+    """
     with Client(url) as client:
+        raise typer.Exit(_watched(client, request_id, as_json=as_json))
+
+
+def cancel(request_id: RequestId, *, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
+    """End a request: nothing more of it is run. Results that are there are kept."""
+    with Client(url) as client:
+        client.cancel(request_id)
+    if as_json:
+        print_json({"requestId": request_id, "status": "cancelled"})
+    else:
+        show.notes().print(show.plain(f"cancelled; to go on: vn redrive {request_id}"))
+
+
+def redrive(
+    request_id: RequestId,
+    *,
+    deadline_ms: Deadline = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it until it ends.")] = False,
+    as_json: Json = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Run a failed, partial or cancelled request again, keeping every good result.
+
+    With --watch the exit status is that of vn watch.
+    """
+    with Client(url) as client:
+        redriven = client.redrive(request_id, deadline_ms=deadline_ms)
         if as_json:
-            ended = None
-            for ended in client.watch(request_id):
-                print_json(dict(ended.raw))
+            facts = {"requestId": request_id, "status": redriven.status, "run": redriven.run}
+            print_json(facts)
         else:
-            ended = follow(client.watch(request_id), show.notes())
-    if ended is None or not ended.succeeded:
-        if ended is not None and not as_json:
-            report_end(ended)
-        raise typer.Exit(FAILED)
-    raise typer.Exit(SUCCEEDED)
+            said = "" if watch else f"; see: vn watch {request_id}"
+            show.notes().print(show.plain(f"{redriven.status}, run {redriven.run}{said}"))
+        if watch:
+            raise typer.Exit(_watched(client, request_id, as_json=as_json))
+
+
+def _watched(client: Client, request_id: str, *, as_json: bool) -> int:
+    """Follow a request, say how it ended, and give the exit status for that."""
+    ended = None
+    if as_json:
+        for ended in client.watch(request_id):
+            print_json(dict(ended.raw))
+    else:
+        ended = follow(client.watch(request_id), show.notes())
+    if ended is None:
+        return FAILED
+    if not ended.succeeded and not as_json:
+        report_end(ended)
+    return exit_status(ended.status)
 
 
 def follow(statuses: Iterable[Status], console: Console) -> Status | None:

@@ -1,4 +1,7 @@
-"""The commands that need no server: hydrate and value (the services' own), and config."""
+"""The commands that other parts carry out: hydrate, value, fsck and cleanup; and config.
+
+None of them talks to vnapi; fsck and cleanup talk to Redis, by way of vncore.
+"""
 
 import json
 import os
@@ -15,7 +18,7 @@ from vnclient import show
 from vnclient.commands.arguments import FAILED, File, Json, Script, executable, readable
 from vnclient.commands.server import print_json
 from vnclient.errors import LocalStackError
-from vnclient.local.services import SERVICES, service_command
+from vnclient.local.services import SERVICES, core_command, service_command
 
 
 def hydrate(
@@ -41,7 +44,7 @@ def hydrate(
     arguments += ["--check"] if check else []
     arguments += ["--file-root", str(file_root)] if file_root is not None else []
     arguments += ["--json"] if as_json else []
-    raise typer.Exit(_delegate("vnvs", arguments))
+    raise typer.Exit(_delegate(service_command("vnvs", arguments)))
 
 
 def value(
@@ -55,7 +58,28 @@ def value(
     arguments = ["value", str(_readable_or_stdin(task_file))]
     script = executable(script)
     arguments += ["--script", str(script)] if script is not None else []
-    raise typer.Exit(_delegate("vnas", arguments))
+    raise typer.Exit(_delegate(service_command("vnas", arguments)))
+
+
+def fsck(*, as_json: Json = False) -> None:
+    """Check the promises on the live server of REDIS_URL, and name each violation.
+
+    The exit status is 0 if there is none, 1 if there are, 2 if the server cannot be asked.
+    """
+    raise typer.Exit(_delegate(core_command(["fsck", *(["--json"] if as_json else [])])))
+
+
+def cleanup(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be removed, remove nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove from the server of REDIS_URL what expiry cannot: what nobody needs any more."""
+    options = ["--dry-run"] if dry_run else []
+    options += ["--json"] if as_json else []
+    raise typer.Exit(_delegate(core_command(["cleanup", *options])))
 
 
 def config(*, as_json: Json = False) -> None:
@@ -107,10 +131,10 @@ def _settings_of(service: str) -> list[dict[str, Any]]:
     return list(rows)
 
 
-def _delegate(service: str, arguments: Sequence[str]) -> int:
-    """Run a service's own command with our input and output; give its exit status."""
+def _delegate(command: Sequence[str]) -> int:
+    """Run another part's own command with our input and output; give its exit status."""
     sys.stdout.flush()
-    status = subprocess.run(  # noqa: S603 - our own service, no shell
-        service_command(service, arguments), check=False, env=dict(os.environ)
+    status = subprocess.run(  # noqa: S603 - our own parts, no shell
+        command, check=False, env=dict(os.environ)
     ).returncode
     return status if status >= 0 else FAILED

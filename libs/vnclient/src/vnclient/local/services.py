@@ -1,6 +1,6 @@
-"""How the services are started as commands: by the function behind their console scripts.
+"""How the other parts are started as commands: services by what is behind their console scripts.
 
-`stack` runs them as servers, `commands.tools` their own subcommands. None of them is imported here.
+`stack` runs them as servers, `commands.tools` their subcommands. None of them is imported here.
 """
 
 import sys
@@ -20,3 +20,10 @@ def service_command(service: str, arguments: Sequence[str] = ()) -> list[str]:
     entry = f"import sys; from {service}.main import main; sys.exit(main())"
     # -P: a file of the user's folder must not stand in for a module
     return [sys.executable, "-P", "-c", entry, *arguments]
+
+
+def core_command(arguments: Sequence[str]) -> list[str]:
+    """Give the command line of ``python -m vncore``; raises MissingExtra when it is missing."""
+    if find_spec("vncore") is None:
+        raise MissingExtra("vncore")
+    return [sys.executable, "-P", "-m", "vncore", *arguments]
