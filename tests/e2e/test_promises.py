@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
+from books import document
 
 from vnclient import AsyncClient, Client
 from vnclient.answers import Accepted
@@ -16,16 +17,6 @@ from vncore.ids import RequestId
 from vncore.keys import ORCHESTRATORS, WORKERS, Keys
 
 KEYS = Keys()
-
-
-def document(groups: int, tasks: int, name: str = "echo") -> bytes:
-    instruments = "".join(f"<instrument name='I{n}'/>" for n in range(1, tasks + 1))
-    valuation = f"<valuation name='{name}' use='vn:link(/vnml/project/portfolio, instrument)'>"
-    body = "".join(
-        f"<group name='G{index}'>{valuation}<instrument select='.'/></valuation></group>"
-        for index in range(groups)
-    )
-    return f"<vnml><project><portfolio>{instruments}</portfolio>{body}</project></vnml>".encode()
 
 
 class StreamLog:
