@@ -115,6 +115,15 @@ def test_a_service_that_ends_at_start_is_an_error_with_its_log(
     assert leftovers(family(os.getpid()) - before) == []
 
 
+def test_a_stack_that_promises_power_cuts_has_a_server_that_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DURABILITY", "fsync")
+    options = StackOptions(data_dir=tmp_path / "vn", script=CAT)
+    with Stack(options) as stack, Client(stack.url) as client:
+        assert client.value(XML, timeout_seconds=30)
+
+
 def test_what_is_killed_comes_back_and_the_stack_works_on(stack: Stack) -> None:
     back: list[str] = []
     enough = threading.Event()

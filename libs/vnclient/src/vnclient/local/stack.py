@@ -67,8 +67,12 @@ class Stack:
     def __init__(self, options: StackOptions, *, tell: Callable[[str], None] | None = None) -> None:
         self.options = options
         self.log_dir = options.data_dir.absolute() / "logs"
+        # What DURABILITY=fsync promises, the services demand of their server.
+        durable = os.environ.get("DURABILITY") == "fsync"
         self.valkey = ValkeyServer(
-            options.data_dir.absolute() / "valkey", log_path=self.log_dir / "valkey.log"
+            options.data_dir.absolute() / "valkey",
+            options=("--appendfsync", "always") if durable else (),
+            log_path=self.log_dir / "valkey.log",
         )
         self._task_dir = options.data_dir.absolute() / "tasks"
         self.url = ""  # while it runs
