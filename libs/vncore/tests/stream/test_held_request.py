@@ -362,3 +362,19 @@ async def test_a_late_result_of_a_task_that_has_failed_for_good_does_not_count(
     state = await RequestStore(connections.commands, keys).state(request_id)
     assert state is not None
     assert (state.groups[0].completed, state.groups[0].failed) == (0, 1)
+
+
+async def test_a_late_result_of_a_request_that_is_gone_leaves_nothing(
+    connections: Connections, keys: Keys, request_held: held.HeldRequest
+):
+    request_id = request_held.request_id
+    await request_held.start_group(0, "prices", 1)
+    await request_held.dispatch([a_task(request_id, 1)])
+    [delivery] = await (await worker(connections, keys)).read(1)
+    await connections.commands.delete(keys.state(request_id), keys.group(request_id, 0))
+    settled = await TaskStore(connections.commands, keys).settle(
+        delivery.entry_id, success(request_id, 1), b"late"
+    )
+    assert settled is Settled.REQUEST_OVER
+    assert not await connections.commands.exists(keys.group(request_id, 0))
+    assert not await connections.commands.exists(keys.task_result(request_id, 0, TaskId(1)))

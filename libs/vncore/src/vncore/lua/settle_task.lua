@@ -23,8 +23,9 @@ if status == 'failed' then
 end
 redis.call('XACK', dispatch, workers, entry)
 redis.call('XDEL', dispatch, entry)
-local completed_at, current_run = unpack(redis.call('HMGET', state, 'completedAt', 'run'))
-if completed_at or (current_run or '1') ~= run then return -1 end
+local status_now, completed_at, current_run =
+  unpack(redis.call('HMGET', state, 'status', 'completedAt', 'run'))
+if not status_now or completed_at or (current_run or '1') ~= run then return -1 end
 if redis.call('HEXISTS', group, failed) == 1 then return 0 end
 if status == 'succeeded' then
   if not redis.call('SET', result, xml, 'NX', 'EX', ttl) then return 0 end
