@@ -9,7 +9,7 @@ PINS   := constraints.txt pyproject.toml $(wildcard libs/*/pyproject.toml servic
 DEMO   := examples/requests/bond-desk.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-redis up format lint types imports checks unit docs bench clean
+.PHONY: help demo test test-redis chaos up format lint types imports checks unit docs bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ unit: $(VENV)/.dev
 
 test-redis: $(VENV)/.dev  ## the stream tests on an installed redis-server >= 7 (REDIS_SERVER=path)
 	VN_TEST_REDIS=$(or $(REDIS_SERVER),redis-server) $(BIN)/pytest -q -n auto $(wildcard libs/*/tests/stream services/*/tests/stream)
+
+chaos: $(VENV)/.dev  ## kill everything for a while, at random, and see that nothing is lost (MINUTES=10 SEED=7)
+	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 format: $(VENV)/.dev  ## rewrite the code in the house format
 	$(BIN)/ruff format .
