@@ -131,7 +131,7 @@ async def consumers_seen(redis: Redis, stream: str, group: str) -> list[Consumer
         try:
             rows = await redis.xinfo_consumers(stream, group)
         except ResponseError as err:
-            if "no such key" in str(err) or "NOGROUP" in str(err):
+            if _has_no_group(err):
                 return []
             raise
     return [ConsumerSeen(row["name"].decode(), row["pending"], row["idle"]) for row in rows]
@@ -246,9 +246,14 @@ class Consumer:
     async def held(self) -> set[str]:
         """Give the ids of all entries that the server counts as this consumer's."""
         with translated(f"list what {self.name} holds"):
-            rows = await self._commands.xpending_range(
-                self.stream, self._group, min="-", max="+", count=_MANY, consumername=self.name
-            )
+            try:
+                rows = await self._commands.xpending_range(
+                    self.stream, self._group, min="-", max="+", count=_MANY, consumername=self.name
+                )
+            except ResponseError as err:
+                if _has_no_group(err):
+                    return set()
+                raise
         return {cast("bytes", row["message_id"]).decode() for row in rows}
 
     async def leave(self) -> None:
@@ -267,6 +272,10 @@ _HANDED_BACK_MS = 31_536_000_000
 
 So it needs no waiting for signs of life, which silence does after an outage.
 """
+
+
+def _has_no_group(err: ResponseError) -> bool:
+    return "no such key" in str(err) or "NOGROUP" in str(err)
 
 
 def _ids(raw: Sequence[bytes]) -> frozenset[str]:

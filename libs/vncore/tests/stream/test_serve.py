@@ -863,3 +863,9 @@ async def test_a_loop_that_waits_for_its_server_can_be_stopped(
     async with serving(connections, stream, Held().handle, check=check) as stop:
         await asyncio.wait_for(looking.wait(), 10)
         stop.set()
+
+
+async def test_a_consumer_of_a_group_that_is_not_there_holds_nothing(
+    connections: Connections, stream: str
+):
+    assert await Consumer(connections, stream, WORKERS, "one", idle_ms=SHORT_MS).held() == set()
