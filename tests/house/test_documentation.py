@@ -13,6 +13,7 @@ from vnapi.settings import ApiSettings
 from vnas.settings import WorkerSettings
 from vnclient.cli import app
 from vncore.codes import CODES
+from vncore.fsck import Fault
 from vnvs.settings import VnvsSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,13 +139,18 @@ def settings() -> set[str]:
 
 
 def test_every_setting_and_code_that_a_guide_names_exists() -> None:
-    known = settings() | set(CODES) | NOT_SETTINGS
+    known = settings() | set(CODES) | {fault.value for fault in Fault} | NOT_SETTINGS
     unknown = {
         named(page): sorted(found)
         for page in guides()
         if (found := set(CAPITALS.findall(without_links(page.read_text()))) - known)
     }
     assert not unknown
+
+
+def test_the_operations_page_says_what_to_do_about_every_fault() -> None:
+    page = (ROOT / "docs" / "OPERATIONS.md").read_text()
+    assert not {fault.value for fault in Fault if f"`{fault.value}`" not in page}
 
 
 def architecture() -> str:

@@ -249,6 +249,11 @@ async def with_an_ingest_entry_after_its_end(house: House) -> None:
     await house.redis.xadd(house.keys.ingest, house.request.entry.to_fields(house.keys))
 
 
+async def with_a_status_that_says_it_runs_after_its_end(house: House) -> None:
+    await ended(house)
+    await house.redis.hset(house.state, "status", "group_started")
+
+
 # --- promise 4 ------------------------------------------------------------------------------------
 
 
@@ -356,6 +361,11 @@ async def with_an_update_stream_of_nobody(house: House) -> None:
     await house.redis.xadd(house.keys.updates(new_request_id()), {"a": "b"})
 
 
+async def with_a_dispatch_entry_of_nobody(house: House) -> None:
+    task = TaskDispatch(new_request_id(), DEFAULT_TENANT, 0, "prices", TaskId(1), "bond")
+    await house.redis.xadd(house.keys.dispatch, task.to_fields(house.keys))
+
+
 async def with_a_group_of_nobody(house: House) -> None:
     await house.redis.hset(house.keys.group(new_request_id(), 0), "status", "started")
 
@@ -391,6 +401,7 @@ BREACHES = [
     (with_a_second_ingest_entry, [Fault.INGEST_ENTRY_STRAY]),
     (with_an_ingest_entry_that_cannot_be_read, [Fault.INGEST_ENTRY_UNREADABLE]),
     (with_an_ingest_entry_after_its_end, [Fault.INGEST_ENTRY_STRAY]),
+    (with_a_status_that_says_it_runs_after_its_end, [Fault.ENDED_IN_NO_END]),
     (with_a_later_group_started, [Fault.GROUP_TOO_EARLY]),
     (with_its_group_closed_by_hand, [Fault.GROUP_CLOSED_TOO_EARLY]),
     (with_another_current_group, [Fault.CURRENT_GROUP_WRONG]),
@@ -413,6 +424,7 @@ BREACHES = [
     (with_all_queues_deleted, [Fault.INGEST_ENTRY_MISSING, Fault.TASK_LOST]),
     (with_an_update_stream_after_the_end, [Fault.UPDATES_LEFT_BEHIND]),
     (with_an_update_stream_of_nobody, [Fault.UPDATES_LEFT_BEHIND]),
+    (with_a_dispatch_entry_of_nobody, [Fault.DISPATCH_ENTRY_LEFT_BEHIND]),
     (with_a_group_of_nobody, [Fault.ORPHAN_KEY_WITHOUT_TTL]),
     (with_a_document_of_nobody, [Fault.ORPHAN_KEY_WITHOUT_TTL]),
     (with_a_result_of_nobody, [Fault.ORPHAN_KEY_WITHOUT_TTL]),

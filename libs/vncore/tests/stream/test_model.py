@@ -34,7 +34,7 @@ from vncore.connection import Connections
 from vncore.dispatching import NewTask
 from vncore.errors import InvalidRequest, Superseded
 from vncore.failures import Failure
-from vncore.fsck import check
+from vncore.fsck import Fault, check
 from vncore.ids import DEFAULT_TENANT, RequestId, TaskId, new_request_id
 from vncore.keys import (
     FAILURE,
@@ -63,6 +63,7 @@ from vncore.tasks import Settled, TaskStore
 KEYS = Keys()
 TTL_SECONDS, FAILED_TTL_SECONDS = 600, 6_000
 BROKEN = Failure("SCRIPT_FAILED", "script", "exit status 1", retryable=True)
+LEFT_IN_THE_QUEUE = {Fault.DISPATCH_ENTRY_LEFT_BEHIND}  # until a worker skips it
 CLIENT_KEYS = ("", "", "key-1", "key-2")
 MOST_REQUESTS = 3
 
@@ -279,8 +280,14 @@ class House(RuleBasedStateMachine):
             assert seconds > 0 or name in shared, name
 
     async def assert_clean(self) -> None:
+        """fsck has nothing to say but of tasks that are queued although their request is gone."""
+        gone = {request.request_id for request in self.gone}
+        queued = await self.redis.xrange(KEYS.dispatch)
+        left = {entry_id.decode() for entry_id, f in queued if f[b"requestId"].decode() in gone}
         report = await check(self.redis, KEYS, pause_seconds=0, grace_seconds=-1)
-        assert report.violations == (), str(report)
+        told = {one.key for one in report.violations if one.fault in LEFT_IN_THE_QUEUE}
+        assert told == left, str(report)
+        assert len(report.violations) == len(left), str(report)
 
     async def clean_up(self) -> None:
         await clean_up(
@@ -297,7 +304,9 @@ class House(RuleBasedStateMachine):
         names = sorted(await self.redis.keys())
         async with self.redis.pipeline() as pipe:
             for name in names:
-                pipe.dump(name)
+                # A large hash is dumped in whatever order its fields are just then.
+                is_hash = name.startswith(b"state:") or name.endswith(b":hydrated")
+                _ = pipe.hgetall(name) if is_hash else pipe.dump(name)
                 pipe.pexpiretime(name)
             read = await pipe.execute()
         times = read[1::2] if ends else [at_ms > 0 for at_ms in read[1::2]]
@@ -747,10 +756,11 @@ class House(RuleBasedStateMachine):
     def at_work(self) -> list[str]:
         return sorted(one for one in self.queued if self.attempts[one].workers)
 
-    @precondition(lambda self: self.at_work())
+    @precondition(lambda self: self.queued)
     @rule(data=st.data(), reports=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=3))
     def take_over(self, data: Draw, reports: list[tuple[bool, bool]]) -> None:
         """A task passes on to another worker, and both of them report, in any order."""
+        self.wait(self.work(data, "w2", 0))
         attempt = self.attempts[pick(data, self.at_work())]
         workers = [attempt.owner, f"{attempt.owner}'"]
         self.wait(self.redis.xclaim(KEYS.dispatch, WORKERS, workers[1], 0, [attempt.entry_id]))

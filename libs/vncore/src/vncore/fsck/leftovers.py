@@ -1,6 +1,6 @@
 """What is left where its request is over or gone: promise 9, and the second half of promise 2.
 
-In come names of keys, or entries of the ingest stream; out go violations. Key and state are read in
+In come names of keys, or entries of the two queues; out go violations. Key and state are read in
 one moment: an end, a redrive and an expiry are each one step. Called by `survey` for every key, and
 again for the suspects.
 """
@@ -123,6 +123,33 @@ def _stray(
         key=entry.entry_id,
         moment=_moment(state),
     )
+
+
+async def forgotten(redis: Redis, keys: Keys, entries: Sequence[Entry]) -> list[Violation]:
+    """Find dispatch entries whose request is gone.
+
+    Those of a request that is over, and still kept, are none: it may have been cancelled with all
+    its tasks in the queue, and workers skip them when their turn comes.
+    """
+    request_ids = [RequestId(entry.fields.get("requestId", "")) for entry in entries]
+    async with redis.pipeline(transaction=False) as pipe:
+        for entry, request_id in zip(entries, request_ids, strict=True):
+            pipe.xrange(keys.dispatch, min=entry.entry_id, max=entry.entry_id)
+            pipe.exists(keys.state(request_id))
+        with translated("look whose dispatch entries these are"):
+            read = await cast("Any", pipe.execute()) if entries else []
+    return [
+        Violation(
+            Fault.DISPATCH_ENTRY_LEFT_BEHIND,
+            f"the dispatch entry {entry.entry_id} belongs to a request that is gone",
+            request_id,
+            key=entry.entry_id,
+        )
+        for entry, request_id, still_there, is_known in zip(
+            entries, request_ids, read[::2], read[1::2], strict=True
+        )
+        if still_there and not is_known
+    ]
 
 
 def _moment(state: Sequence[bytes | None]) -> Moment | None:

@@ -18,7 +18,7 @@ from vncore.fsck.outstanding import empty_where_absent, last_delivered
 from vncore.fsck.violations import Fault, Moment, Violation
 from vncore.ids import DEFAULT_TENANT, RequestId, Tenant
 from vncore.keys import ORCHESTRATORS, Keys
-from vncore.messages import RequestStatus
+from vncore.messages import TERMINAL, RequestStatus
 
 _STATE = [
     "status",
@@ -163,6 +163,9 @@ def _kept(keys: Keys, request_id: RequestId, shape: tuple[int, str, str, str]) -
 def without_entry(standing: Standing) -> Iterator[Violation]:
     """Find why nobody will pick an open request up: its entry is gone, or its keys will be."""
     if standing.over:
+        if standing.moment.status not in TERMINAL:
+            found = "it has ended, yet its status says that it runs: who waits for it waits in vain"
+            yield standing.violation(Fault.ENDED_IN_NO_END, found)
         return
     entry = standing.ingest_entry
     if not standing.entry_is_there:

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from vncore.connection import translated
 from vncore.entries import PAGE, Entry, walk
-from vncore.fsck.leftovers import left_behind, stray
+from vncore.fsck.leftovers import forgotten, left_behind, stray
 from vncore.fsck.lost import Queued, lost, suspects
 from vncore.fsck.standing import out_of_order, standing_of, without_entry
 from vncore.fsck.tally import miscounted
@@ -30,7 +30,7 @@ PAUSE_SECONDS = 1.0
 """Between the two looks."""
 
 GRACE_SECONDS = 60.0
-"""How long an ingest entry of nobody may lie before it counts: orchestrators take those off."""
+"""How long an entry of nobody may lie in a queue before it counts: its consumers take those off."""
 
 _AT_ONCE = 16  # requests looked at side by side
 _MOST_SUSPICIONS = 10_000  # more need no list: something fundamental is wrong
@@ -77,7 +77,8 @@ class _Survey:
         self.grace_ms = int(grace_seconds * 1000)
         self.queued = Queued.of(keys)
         self.suspicions: dict[tuple[Any, ...], Violation] = {}
-        self.entries: dict[str, Entry] = {}  # suspicious, by id
+        self.entries: dict[str, Entry] = {}  # suspicious ones of the ingest stream, by id
+        self.dispatched: dict[str, Entry] = {}  # of the dispatch stream, likewise
         self.leftovers: dict[str, Name] = {}  # likewise, by key
         self.requests = self.tasks = self.names = self.unknown_names = 0
         self.complete = True
@@ -86,7 +87,9 @@ class _Survey:
 
     async def first_look(self) -> None:
         await self.queued.catch_up(self.redis)
-        await self.look_at_ingest()
+        old = await self.before_the_grace()
+        await self.look_at_ingest(old)
+        await self.look_at_dispatch(old)
         async for names in KeySpace(self.keys).walk(self.redis):
             self.names += len(names)
             self.unknown_names += sum(name.kind is Kind.UNKNOWN for name in names)
@@ -95,17 +98,32 @@ class _Survey:
             if self.too_much():
                 return
 
-    async def look_at_ingest(self) -> None:
+    async def before_the_grace(self) -> str:
+        """Give the newest id of entries that are old enough to count."""
         with translated("ask for the time"):
             seconds, _ = await cast("Any", self.redis.time())
-        old = str(max(0, seconds * 1000 - self.grace_ms))
+        return str(max(0, seconds * 1000 - self.grace_ms))
+
+    async def look_at_ingest(self, old: str) -> None:
         async for entries in walk(self.redis, self.keys.ingest, until=old):
             wrong = await stray(self.redis, self.keys, entries, transaction=False)
-            self.suspect(wrong)
-            by_id = {entry.entry_id: entry for entry in entries}
-            self.entries |= {one.key: by_id[one.key] for one in wrong}
+            self.entries |= self.suspected(wrong, entries)
             if self.too_much():
                 return
+
+    async def look_at_dispatch(self, old: str) -> None:
+        async for entries in walk(self.redis, self.keys.dispatch, until=old):
+            wrong = await forgotten(self.redis, self.keys, entries)
+            self.dispatched |= self.suspected(wrong, entries)
+            if self.too_much():
+                return
+
+    def suspected(
+        self, violations: Sequence[Violation], entries: Sequence[Entry]
+    ) -> dict[str, Entry]:
+        self.suspect(violations)
+        by_id = {entry.entry_id: entry for entry in entries}
+        return {one.key: by_id[one.key] for one in violations}
 
     async def look_at_keys(self, names: Sequence[Name]) -> None:
         wrong = await left_behind(self.redis, self.keys, names)
@@ -150,6 +168,8 @@ class _Survey:
         again: list[Violation] = []
         for entries in _pages(list(self.entries.values())):
             again += await stray(self.redis, self.keys, entries, transaction=True)
+        for entries in _pages(list(self.dispatched.values())):
+            again += await forgotten(self.redis, self.keys, entries)
         for names in _pages(list(self.leftovers.values())):
             again += await left_behind(self.redis, self.keys, names)
         for request_id, suspected in self.suspects().items():

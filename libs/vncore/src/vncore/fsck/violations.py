@@ -18,6 +18,7 @@ class Fault(StrEnum):
     INGEST_ENTRY_STRAY = "INGEST_ENTRY_STRAY"
     INGEST_ENTRY_UNREADABLE = "INGEST_ENTRY_UNREADABLE"
     OPEN_REQUEST_EXPIRES = "OPEN_REQUEST_EXPIRES"
+    ENDED_IN_NO_END = "ENDED_IN_NO_END"
     # 4: a group is not dispatched before every task of those before it is done
     GROUP_TOO_EARLY = "GROUP_TOO_EARLY"
     GROUP_CLOSED_TOO_EARLY = "GROUP_CLOSED_TOO_EARLY"
@@ -34,6 +35,7 @@ class Fault(StrEnum):
     ORPHAN_KEY_WITHOUT_TTL = "ORPHAN_KEY_WITHOUT_TTL"
     TASK_KEY_WITHOUT_TTL = "TASK_KEY_WITHOUT_TTL"
     UPDATES_LEFT_BEHIND = "UPDATES_LEFT_BEHIND"
+    DISPATCH_ENTRY_LEFT_BEHIND = "DISPATCH_ENTRY_LEFT_BEHIND"
 
     @property
     def promise(self) -> int:
@@ -49,6 +51,7 @@ class Fault(StrEnum):
 _CANCEL_AND_REDRIVE = "vn cancel {id}, then vn redrive {id}: good results are kept"
 _SUBMIT_AGAIN = "do not trust this request's numbers: submit it again, and report a fault of VN"
 _READ_OR_REMOVED = "an orchestrator takes it off when it reads it; else vn cleanup"
+_SKIPPED_OR_REMOVED = "a worker takes it off when it reads it; else vn cleanup"
 _CLEAN_UP = "vn cleanup"
 _ABOUT: Mapping[Fault, tuple[int, str]] = {
     Fault.INGEST_ENTRY_MISSING: (2, _CANCEL_AND_REDRIVE),
@@ -56,6 +59,7 @@ _ABOUT: Mapping[Fault, tuple[int, str]] = {
     Fault.INGEST_ENTRY_STRAY: (2, _READ_OR_REMOVED),
     Fault.INGEST_ENTRY_UNREADABLE: (2, "an orchestrator takes it off when it reads it; else XDEL"),
     Fault.OPEN_REQUEST_EXPIRES: (2, "redis-cli PERSIST {key}"),
+    Fault.ENDED_IN_NO_END: (2, _SUBMIT_AGAIN),
     Fault.GROUP_TOO_EARLY: (4, _SUBMIT_AGAIN),
     Fault.GROUP_CLOSED_TOO_EARLY: (4, _SUBMIT_AGAIN),
     Fault.CURRENT_GROUP_WRONG: (4, _SUBMIT_AGAIN),
@@ -68,6 +72,7 @@ _ABOUT: Mapping[Fault, tuple[int, str]] = {
     Fault.ORPHAN_KEY_WITHOUT_TTL: (9, _CLEAN_UP),
     Fault.TASK_KEY_WITHOUT_TTL: (9, "redis-cli EXPIRE {key} 604800: a week, as it is born with"),
     Fault.UPDATES_LEFT_BEHIND: (9, _CLEAN_UP),
+    Fault.DISPATCH_ENTRY_LEFT_BEHIND: (9, _SKIPPED_OR_REMOVED),
 }
 
 
