@@ -29,15 +29,14 @@ async def cancel(
     nothing. Raises StoreUnavailable: call again.
     """
     store, scripts = RequestStore(redis, keys), Scripts(redis)
-    while True:
+    epoch = _MOVED_ON
+    while epoch == _MOVED_ON:  # it has more groups than when we looked
         state = await store.state(request_id)
-        if state is None:
-            return None
-        if state.status.is_terminal:
-            return state.status
+        if state is None or state.status.is_terminal:
+            return state.status if state else None
         epoch = await _cancel(scripts, keys, state, ttl_seconds, clock())
-        if epoch > 0:
-            break  # otherwise it has moved on since we looked
+    if epoch == _OVER:  # somebody else was faster
+        return await store.status(request_id)
     # Only now, when nothing new can be dispatched; the counts are read again for the same reason.
     ended = await store.state(request_id)
     if ended is not None:
@@ -47,10 +46,13 @@ async def cancel(
     return RequestStatus.CANCELLED
 
 
+_MOVED_ON, _OVER = -1, 0  # see the script's contract
+
+
 async def _cancel(
     scripts: Scripts, keys: Keys, state: RequestState, ttl_seconds: int, now: int
 ) -> int:
-    """Give the epoch that the request was cancelled under; not above 0: look again."""
+    """Give the epoch that the request was cancelled under, or why it was not."""
     request_id = state.request_id
     event = LifecycleEvent(request_id, state.tenant, RequestStatus.CANCELLED, now, run=state.run)
     epoch: int = await scripts.call(

@@ -20,12 +20,11 @@ from vncore.ids import RequestId
 from vncore.keys import ORCHESTRATORS, WORKERS, Keys
 from vncore.keyspace import OF_A_REQUEST, KeySpace, Kind, owners_of
 from vncore.messages import IngestEntry, MalformedEntry, RequestStatus, TaskDispatch
+from vncore.requests import REMEMBERED_SECONDS
 from vncore.scripts import Scripts
-from vncore.streams import acknowledge, consumers_seen
+from vncore.streams import FORGOTTEN_MS, acknowledge, consumers_seen
 from vncore.tasks import Run, TaskStore
 
-_FORGOTTEN_MS = 3_600_000  # a live consumer shows itself every few seconds
-_REMEMBERED_MS = 14 * 86_400_000  # how long an expired id is told from an unknown one
 _FOREVER = -1  # what PEXPIRETIME says of a key without a time to live
 _NOBODY = RequestId("")  # whose keys belong to no request: there is none of that name
 _LATE_MS = 60_000  # keys of tasks get their end in calls of their own, a moment after the others
@@ -146,7 +145,7 @@ class _Cleaner:
         removed = 0
         for stream, group in ((self.keys.ingest, ORCHESTRATORS), (self.keys.dispatch, WORKERS)):
             for seen in await consumers_seen(self.redis, stream, group):
-                if seen.pending or seen.idle_ms <= _FORGOTTEN_MS:
+                if seen.pending or seen.idle_ms <= FORGOTTEN_MS:
                     continue
                 # One that comes back is made anew by its next read.
                 leave = [group, seen.name]
@@ -268,7 +267,7 @@ class _Cleaner:
 
     async def old_ids(self) -> int:
         """Forget ids that nobody is told about any more."""
-        oldest = f"({self.now_ms - _REMEMBERED_MS}"
+        oldest = f"({self.now_ms - 1_000 * REMEMBERED_SECONDS}"
         index, removed = self.keys.index, 0
         if self.dry_run:
             with translated("count old ids"):

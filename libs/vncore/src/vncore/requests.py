@@ -21,7 +21,8 @@ from vncore.scripts import Scripts, flattened
 LIFECYCLE_LENGTH = 10_000
 """About how many events the lifecycle stream keeps; it only notifies, nothing is lost by it."""
 
-_REMEMBERED_SECONDS = 14 * 86_400  # how long an expired id is told from an unknown one
+REMEMBERED_SECONDS = 14 * 86_400
+"""How long an expired id is told from an unknown one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,8 @@ class RequestStore:
             [
                 request_id,
                 now,
-                now - _REMEMBERED_SECONDS * 1000,
-                _REMEMBERED_SECONDS,
+                now - REMEMBERED_SECONDS * 1000,
+                REMEMBERED_SECONDS,
                 submission.document,
                 json.dumps(dict(submission.metadata), ensure_ascii=False),
                 LIFECYCLE_LENGTH,

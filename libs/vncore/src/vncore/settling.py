@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from redis.asyncio import Redis
+
 from vncore.connection import translated
 from vncore.errors import StoreUnavailable
 from vncore.failures import Failure
@@ -62,32 +64,29 @@ class Settling(Fenced):
 
         An update stays on the stream until it is acknowledged.
         """
+        return await self._read(self.readers, count=count, block_ms=self.block_ms)
+
+    async def unsettled_updates(self) -> list[ReceivedUpdate]:
+        """Read again what a predecessor had read and not acknowledged; does not wait."""
+        return await self._read(self.redis, pending=True)
+
+    async def _read(
+        self,
+        redis: Redis,
+        *,
+        count: int | None = None,
+        block_ms: int | None = None,
+        pending: bool = False,
+    ) -> list[ReceivedUpdate]:
+        stream, group = self.keys.updates(self.request_id), update_readers(self.request_id)
         try:
             deliveries = await read_group(
-                self.readers,
-                self.keys.updates(self.request_id),
-                update_readers(self.request_id),
-                _READER,
-                count=count,
-                block_ms=self.block_ms,
+                redis, stream, group, _READER, count=count, block_ms=block_ms, pending=pending
             )
         except StoreUnavailable as err:
             if not err.passing:  # the stream is deleted when the request ends: by a cancel, say
                 await self.assert_held()
             raise
-        return [ReceivedUpdate(d.entry_id, TaskUpdate.from_fields(d.fields)) for d in deliveries]
-
-    async def unsettled_updates(self) -> list[ReceivedUpdate]:
-        """Read again what a predecessor had read and not acknowledged; does not wait."""
-        deliveries = await read_group(
-            self.redis,
-            self.keys.updates(self.request_id),
-            update_readers(self.request_id),
-            _READER,
-            count=None,
-            block_ms=None,
-            pending=True,
-        )
         return [ReceivedUpdate(d.entry_id, TaskUpdate.from_fields(d.fields)) for d in deliveries]
 
     async def acknowledge(self, entry_ids: Sequence[str]) -> None:

@@ -19,6 +19,10 @@ from redis.exceptions import ResponseError
 from vncore.connection import Connections, translated
 from vncore.scripts import Scripts
 
+FORGOTTEN_MS = 3_600_000
+"""A consumer that was not seen for so long, and holds nothing, is gone: a live one reads every few
+seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -157,7 +161,7 @@ class Consumer:
         """Make the stream and its group when absent; forget consumers that are long gone."""
         await ensure_group(self._commands, self.stream, self._group)
         for seen in await consumers_seen(self._commands, self.stream, self._group):
-            if seen.pending == 0 and seen.idle_ms > _FORGOTTEN_MS:
+            if seen.pending == 0 and seen.idle_ms > FORGOTTEN_MS:
                 await self._remove(seen.name)
         await self.show_life()
 
@@ -266,7 +270,6 @@ class Consumer:
 
 _MANY = 10_000
 _LAST_POSSIBLE_ID = "18446744073709551615-0"
-_FORGOTTEN_MS = 3_600_000  # a live consumer reads every few seconds
 _HANDED_BACK_MS = 31_536_000_000
 """The idle time that an entry shows once it was handed back: a year, longer than any silence.
 

@@ -240,7 +240,7 @@ async def test_a_consumer_that_holds_nothing_and_is_silent_for_an_hour_goes(
         await redis.xgroup_createconsumer(stream, group, "old")
     await running(connections, keys)  # whose consumers hold an entry each
     assert (await clean(connections, keys)).consumers == 0
-    monkeypatch.setattr("vncore.cleanup._FORGOTTEN_MS", -1)  # an hour later
+    monkeypatch.setattr("vncore.cleanup.FORGOTTEN_MS", -1)  # an hour later
     assert (await clean(connections, keys, dry_run=True)).consumers == 2
     assert (await clean(connections, keys)).consumers == 2
     for stream, group, name in (

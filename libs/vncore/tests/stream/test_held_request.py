@@ -9,6 +9,7 @@ import pytest
 from vncore import held
 from vncore.connection import Connections
 from vncore.dispatching import NewTask
+from vncore.ending import Ending, finish_call
 from vncore.errors import Superseded
 from vncore.failures import Failure
 from vncore.ids import DEFAULT_TENANT, RequestId, TaskId, new_request_id
@@ -378,3 +379,32 @@ async def test_a_late_result_of_a_request_that_is_gone_leaves_nothing(
     assert settled is Settled.REQUEST_OVER
     assert not await connections.commands.exists(keys.group(request_id, 0))
     assert not await connections.commands.exists(keys.task_result(request_id, 0, TaskId(1)))
+
+
+async def test_who_ended_a_request_can_change_nothing_more(
+    connections: Connections, keys: Keys, request_held: held.HeldRequest
+):
+    await request_held.fail({"code": "X"}, [], TTL_SECONDS)
+    before = await connections.commands.hgetall(keys.state(request_held.request_id))
+    for change in (
+        lambda: request_held.start_group(0, "prices", 1),
+        lambda: request_held.save_hydrated({"document": b"<new/>"}, 1),
+        lambda: request_held.succeed(b"<new/>", [], TTL_SECONDS),
+    ):
+        with pytest.raises(Superseded):
+            await change()
+    assert await connections.commands.hgetall(keys.state(request_held.request_id)) == before
+    assert not await connections.commands.exists(keys.group(request_held.request_id, 0))
+
+
+async def test_an_end_whose_answer_was_lost_may_be_sent_again(
+    connections: Connections, keys: Keys, request_held: held.HeldRequest
+):
+    ending = Ending(
+        status=RequestStatus.SUCCEEDED, task_counts=(), ttl_seconds=60, response=b"<a/>"
+    )
+    names, arguments = finish_call(keys, request_held.entry, request_held.entry_id, ending, 9_000)
+    events = await connections.commands.xlen(keys.lifecycle)
+    outcomes = [await request_held.change("finish_request", names, arguments) for _ in range(3)]
+    assert outcomes == [1, 0, 0]
+    assert await connections.commands.xlen(keys.lifecycle) == events + 1

@@ -312,16 +312,14 @@ class House(RuleBasedStateMachine):
         times = read[1::2] if ends else [at_ms > 0 for at_ms in read[1::2]]
         return dict(zip(names, zip(read[::2], times, strict=True), strict=True))
 
-    async def repeated(
-        self, call: Callable[[], Awaitable[Any]], *, twice: bool, ends: bool = True
-    ) -> Any:
+    async def repeated(self, call: Callable[[], Awaitable[Any]], *, twice: bool) -> Any:
         """Make a call, and again if its answer was lost: the second one changes nothing."""
         answer = await call()
         if twice:
-            before = await self.digest(ends=ends)
+            before = await self.digest()
             with contextlib.suppress(Superseded):
                 await call()
-            assert_same(await self.digest(ends=ends), before)
+            assert_same(await self.digest(), before)
         return answer
 
     async def refused(self, call: Callable[[], Awaitable[Any]], error: type[Exception]) -> None:
@@ -675,8 +673,9 @@ class House(RuleBasedStateMachine):
             else:
                 await one.held.succeed(b"<a/>", sizes, TTL_SECONDS)
 
-        await self.repeated(call, twice=twice, ends=False)
+        await self.repeated(call, twice=twice)
         self.end(request, RequestStatus.PARTIAL if partial else RequestStatus.SUCCEEDED)
+        request.epoch += 1
 
     def fail(self, request: Request) -> None:
         """Its orchestrator gives up, if it has one."""
@@ -689,13 +688,13 @@ class House(RuleBasedStateMachine):
             sizes = request.task_counts
             await one.held.fail({"code": "X"}, sizes, FAILED_TTL_SECONDS, failed_group=at)
 
-        self.wait(self.repeated(call, twice=True, ends=False))
+        self.wait(self.repeated(call, twice=True))
+        request.epoch += 1
         if at is not None:
             request.groups[at].status = "failed"
         self.end(request, RequestStatus.FAILED)
 
     def superseded(self) -> list[Orchestrator]:
-        # But those who ended it: they have done their last call.
         return [
             one
             for one in self.orchestrators

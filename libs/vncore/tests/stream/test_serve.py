@@ -421,7 +421,7 @@ async def test_consumers_that_are_long_gone_are_forgotten_but_not_what_they_hold
     await connections.commands.xgroup_createconsumer(stream, WORKERS, "gone")
     await consumer("early").join()
     assert await names() == {"first", "holding", "gone", "early"}
-    monkeypatch.setattr(streams, "_FORGOTTEN_MS", -1)
+    monkeypatch.setattr(streams, "FORGOTTEN_MS", -1)
     await consumer("late").join()
     assert await names() == {"holding", "late"}
 

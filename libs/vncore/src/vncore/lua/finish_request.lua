@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- finish_request: give a request its one terminal state, its answer, and an end to all its keys.
+-- Raises the epoch: nobody acts for a request that is over, not even who ended it.
 --   KEYS 1 state      hash
 --        2 response   string
 --        3 failure    string
@@ -11,14 +12,19 @@
 --        6 failure report, '' for none   7 orchestrators group   8 ingest entry id
 --        9 which of KEYS is the group that failed, 0 for none
 --        10 lifecycle length to keep   11... lifecycle arguments
---   returns 1; 0 when the request was terminal already; -1 when another orchestrator has it
+--   returns 1; 0 when this very call has been made before; -1 when another orchestrator has the
+--           request, or it is over
 local state, response, failure, updates, ingest, lifecycle = unpack(KEYS, 1, 6)
 local epoch, status, now, ttl, answer, report, orchestrators, entry = unpack(ARGV, 1, 8)
-if redis.call('HGET', state, 'epoch') ~= epoch then return -1 end
-redis.call('XACK', ingest, orchestrators, entry)
-redis.call('XDEL', ingest, entry)
-if redis.call('HEXISTS', state, 'completedAt') == 1 then return 0 end
+local status_now, completed_at, epoch_now =
+  unpack(redis.call('HMGET', state, 'status', 'completedAt', 'epoch'))
+if completed_at then
+  local repeated = status_now == status and tonumber(epoch_now) == epoch + 1
+  return repeated and 0 or -1
+end
+if epoch_now ~= epoch then return -1 end
 redis.call('HSET', state, 'status', status, 'completedAt', now)
+redis.call('HINCRBY', state, 'epoch', 1)
 if answer ~= '' then redis.call('SET', response, answer, 'EX', ttl) end
 if report ~= '' then redis.call('SET', failure, report, 'EX', ttl) end
 local failed_group = KEYS[tonumber(ARGV[9])]
@@ -27,4 +33,6 @@ redis.call('DEL', updates)
 redis.call('EXPIRE', state, ttl)
 for key = 7, #KEYS do redis.call('EXPIRE', KEYS[key], ttl) end
 redis.call('XADD', lifecycle, 'MAXLEN', '~', ARGV[10], '*', unpack(ARGV, 11))
+redis.call('XACK', ingest, orchestrators, entry)
+redis.call('XDEL', ingest, entry)
 return 1
