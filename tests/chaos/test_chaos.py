@@ -6,7 +6,7 @@ from .storm import StormOptions, run
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_nothing_is_lost_and_nothing_doubled_while_everything_is_killed(
     capsys: pytest.CaptureFixture[str],
 ):
@@ -17,7 +17,7 @@ def test_nothing_is_lost_and_nothing_doubled_while_everything_is_killed(
             requests_per_second=4.5,
             blow_every_seconds=0.9,
             wait_timeout_ms=2_000,
-            calm_seconds=40.0,
+            calm_seconds=90.0,
         ),
         lambda _line: None,
     )
