@@ -32,6 +32,8 @@ NOT_SETTINGS = frozenset(
         "VN_VALUATION_NAME",
         "VN_ATTEMPT",
         "VN_DEADLINE",
+        "VN_SCRIPT_MODE",
+        "VN_TASK_DIRECTORY",
         "VN_URL",
         "EX_TEMPFAIL",
     }

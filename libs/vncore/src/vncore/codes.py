@@ -594,6 +594,22 @@ _TASKS: tuple[ErrorCode, ...] = (
         "Check VNAS_SCRIPT: the file, its execute bit, its first line and what it calls.",
     ),
     ErrorCode(
+        "SCRIPT_NOT_READY",
+        _S,
+        500,
+        "A warm script ended, or was silent too long, before it said that it was ready.",
+        "Read its stderr; `vn value --script-mode persistent` shows it. Is it one for exec mode?",
+        retryable=True,
+    ),
+    ErrorCode(
+        "SCRIPT_PROTOCOL",
+        _S,
+        500,
+        "A warm script sent something else than one answer to its task.",
+        "Compare what it writes to descriptor 4 with docs/SCRIPTS.md.",
+        retryable=True,
+    ),
+    ErrorCode(
         "SCRIPT_ENVIRONMENT_REFUSED",
         _S,
         422,

@@ -1,8 +1,9 @@
-"""A script's stdin, stdout and stderr: three files in memory.
+"""A script's stdin, stdout and stderr: files in memory.
 
 In comes the task document; out come the bytes that the script wrote. Files, unlike pipes, cannot
 deadlock, break, or be held open by a grandchild, and the kernel's file size limit ends a flood.
-Used by `script`.
+`Channels` are the three of a script that runs once (`script`), `FreeText` is the one that takes
+what a warm script prints (`warm`).
 """
 
 import fcntl
@@ -39,8 +40,26 @@ class Channels:
 
     def stderr_tail(self) -> str:
         """Read the last 4 KiB of stderr; bytes that are no UTF-8 become U+FFFD."""
-        start = max(0, self.error_size() - STDERR_TAIL_BYTES)
-        return _read_from(self.stderr, start).decode(errors="replace")
+        return _tail(self.stderr)
+
+
+@dataclass(frozen=True, slots=True)
+class FreeText:
+    """The file that a warm script inherits as 1 and 2, cleared before each task."""
+
+    file: BinaryIO
+
+    def clear(self) -> None:
+        """Forget what was written so far."""
+        self.file.truncate(0)
+
+    def size(self) -> int:
+        """Give how many bytes were written since."""
+        return os.fstat(self.file.fileno()).st_size
+
+    def tail(self) -> str:
+        """Read the last 4 KiB; bytes that are no UTF-8 become U+FFFD."""
+        return _tail(self.file)
 
 
 @contextmanager
@@ -53,16 +72,33 @@ def open_channels(task_xml: bytes) -> Iterator[Channels]:
         stdin.write(task_xml)
         stdin.seek(0)
         for written in (stdout, stderr):
-            # `echo … > /dev/stderr` truncates a file; appending leaves no hole where it was.
-            flags = fcntl.fcntl(written.fileno(), fcntl.F_GETFL)
-            fcntl.fcntl(written.fileno(), fcntl.F_SETFL, flags | os.O_APPEND)
+            _append_only(written)
         yield Channels(stdin, stdout, stderr)
+
+
+@contextmanager
+def open_free_text() -> Iterator[FreeText]:
+    """Make the file; nothing is left of it afterwards."""
+    with _memory_file("text") as file:
+        _append_only(file)
+        yield FreeText(file)
+
+
+def _append_only(file: BinaryIO) -> None:
+    # `echo … > /dev/stderr` truncates a file; appending leaves no hole where it was.
+    flags = fcntl.fcntl(file.fileno(), fcntl.F_GETFL)
+    fcntl.fcntl(file.fileno(), fcntl.F_SETFL, flags | os.O_APPEND)
 
 
 def _memory_file(name: str) -> BinaryIO:
     if hasattr(os, "memfd_create"):
         return open(os.memfd_create(f"vn-{name}", os.MFD_CLOEXEC), "w+b", buffering=0)  # noqa: PTH123 - a descriptor
     return tempfile.TemporaryFile(buffering=0)
+
+
+def _tail(file: BinaryIO) -> str:
+    start = max(0, os.fstat(file.fileno()).st_size - STDERR_TAIL_BYTES)
+    return _read_from(file, start).decode(errors="replace")
 
 
 def _read_from(file: BinaryIO, start: int) -> bytes:

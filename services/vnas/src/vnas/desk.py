@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from vnas.environment import TaskFacts
 from vnas.result import make_result
-from vnas.script import ScriptRunner
+from vnas.runner import Runner
 from vnas.taskdoc import read_names
 from vncore.errors import MalformedDocument, VnError
 from vncore.ids import RequestId
@@ -20,9 +20,7 @@ DESK_REQUEST = RequestId("00000000-0000-4000-8000-000000000000")
 _EX_FAILED, _EX_DATAERR = 1, 65
 
 
-async def value(
-    task_xml: bytes, runner: ScriptRunner, *, script_digest: str, output_bytes: int
-) -> bytes:
+async def value(task_xml: bytes, runner: Runner, *, script_digest: str, output_bytes: int) -> bytes:
     """Give the result of a task document, a bare valuation in UTF-8.
 
     Raises MalformedDocument when the document is not XML, and AttemptFailed as the worker does.

@@ -1,18 +1,23 @@
-"""What a script learns about its task, and the clean environment made of it.
+"""What a script learns about its task, and the clean environment that it runs in.
 
 In come the facts of one attempt; out goes the whole environment of the script's process. Nothing
-of the worker's own environment passes through here, least of all ``REDIS_URL``. Used by `script`.
+of the worker's own environment passes through here, least of all ``REDIS_URL``. Used by `script`,
+whose processes live for one task, and by `warm`, whose processes are told the facts with each.
 """
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from vnas.frames import MODE_VARIABLE, PERSISTENT
 from vncore.errors import ScriptFailed
 from vncore.ids import RequestId, TaskId
 
 STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where a script finds commands, after the directory of this interpreter."""
+
+TASK_DIRECTORY = "VN_TASK_DIRECTORY"
+"""By this name a warm script is told the directory of its task."""
 
 MAX_VARIABLE_BYTES = 128 * 1024
 """Longest ``NAME=value`` with its closing NUL that the kernel hands over (MAX_ARG_STRLEN)."""
@@ -54,16 +59,37 @@ def script_environment(facts: TaskFacts, task_directory: Path) -> dict[str, str]
     Raises ScriptFailed (``SCRIPT_ENVIRONMENT_REFUSED``, permanent) when a fact is no variable: it
     holds NUL, is not Unicode, or is longer than the kernel takes.
     """
+    return {**_own(task_directory), **checked_variables(facts)}
+
+
+def warm_environment(directory: Path) -> dict[str, str]:
+    """Make the environment of a warm script: the same without a task, and how tasks will come.
+
+    ``HOME`` and ``TMPDIR`` are the process's own directory, which it keeps as long as it lives.
+    """
+    return {**_own(directory), MODE_VARIABLE: PERSISTENT}
+
+
+def checked_variables(facts: TaskFacts) -> dict[str, str]:
+    """Give the facts by name, once it is sure that each is one a variable could carry.
+
+    Asked of both kinds of script, so that a task does not depend on how it is run.
+
+    Raises ScriptFailed as `script_environment` does.
+    """
     variables = facts.variables()
     for name, value in variables.items():
         _check(name, value)
+    return variables
+
+
+def _own(directory: Path) -> dict[str, str]:
     interpreter_directory = str(Path(sys.executable).parent)
     return {
         "PATH": f"{interpreter_directory}:{STANDARD_PATH}",
-        "HOME": str(task_directory),
-        "TMPDIR": str(task_directory),
+        "HOME": str(directory),
+        "TMPDIR": str(directory),
         "LANG": "C.UTF-8",
-        **variables,
     }
 
 

@@ -12,8 +12,8 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -23,10 +23,13 @@ from vnas import desk
 from vnas.hardening import become_subreaper, hide_from_scripts
 from vnas.lifeline import Lifeline
 from vnas.limits import find_prlimit
+from vnas.pool import WarmScripts
+from vnas.runner import Runner
 from vnas.script import ScriptRunner
 from vnas.scriptfile import ScriptFile
 from vnas.settings import WorkerSettings
 from vnas.strays import StrayChildren
+from vnas.warm import Recipe
 from vnas.withdrawn import watching
 from vnas.work import Worker
 from vncore.clock import epoch_ms
@@ -68,21 +71,19 @@ async def work_until_stopped(settings: WorkerSettings) -> None:
 
     The first signal drains: nothing more is taken, running scripts may end within the grace
     period, what is left is killed and handed back to another worker. A second signal ends the
-    grace period. Raises Misconfigured before anything is taken, and also later when the server
-    came back with settings that `check_server` refuses.
+    grace period. Raises Misconfigured before anything is taken, and also later: when the server
+    came back with settings that `check_server` refuses, or the script cannot be started any more.
     """
     log = logger("vnas", level=settings.log_level)
     hidden = hide_from_scripts()
     script = ScriptFile(settings.vnas_script)
-    with _runner(settings, script) as runner:
+    async with _runner(settings, script, slots=settings.vnas_slots) as runner:
         if missing := _missing_protection(hidden=hidden, adopting=runner.sweeps):
             log.warning("protection_missing", extra={"missing": missing})
         await _work(settings, script, runner, log)
 
 
-async def _work(
-    settings: WorkerSettings, script: ScriptFile, runner: ScriptRunner, log: Logger
-) -> None:
+async def _work(settings: WorkerSettings, script: ScriptFile, runner: Runner, log: Logger) -> None:
     keys = Keys(settings.redis_key_prefix)
     url, block_ms = settings.redis_url.get_secret_value(), settings.default_block_ms
     async with (
@@ -129,25 +130,50 @@ async def _work(
             extra={
                 "worker_id": consumer.name,
                 "slots": settings.vnas_slots,
+                "mode": settings.vnas_script_mode,
                 "script": str(script.path),
                 "digest": script.digest(),
             },
         )
+        giving_up = asyncio.ensure_future(_give_up_when_broken(runner))
         await until_stopped(serving, stop, drain_ms=settings.vnas_drain_ms, log=log)
     log.info("worker_stopped", extra={"worker_id": consumer.name})
+    if not giving_up.cancel():  # it had ended before
+        raise Misconfigured(
+            f"VNAS_SCRIPT: {script.path} cannot be started any more; the log says why"
+        )
 
 
-@contextmanager
-def _runner(settings: WorkerSettings, script: ScriptFile) -> Iterator[ScriptRunner]:
+async def _give_up_when_broken(runner: Runner) -> None:
+    await runner.broken()
+    signal.raise_signal(signal.SIGTERM)  # drain, as if somebody had asked for it
+
+
+@asynccontextmanager
+async def _runner(
+    settings: WorkerSettings, script: ScriptFile, *, slots: int
+) -> AsyncIterator[Runner]:
+    """Give what runs the script, in the mode that is set; raises Misconfigured."""
     # Before the strays are counted: its process is none.
     with Lifeline(settings.vnas_task_directory) as lifeline:
-        yield ScriptRunner(
-            script.path,
-            settings.limits(),
-            prlimit=find_prlimit(),
-            strays=StrayChildren() if become_subreaper() else None,
+        strays = StrayChildren() if become_subreaper() else None
+        limits, prlimit = settings.limits(), find_prlimit()
+        if settings.vnas_script_mode == "exec":
+            yield ScriptRunner(
+                script.path, limits, prlimit=prlimit, strays=strays, directories=lifeline.folder
+            )
+            return
+        recipe = Recipe(
+            script=script.path,
+            limits=limits,
+            start_timeout_ms=settings.vnas_start_timeout_ms,
+            recycle_after=settings.vnas_recycle_after,
+            recycle_memory_bytes=settings.vnas_recycle_memory_bytes,
+            prlimit=prlimit,
             directories=lifeline.folder,
         )
+        async with WarmScripts(script, recipe, slots=slots, strays=strays) as scripts:
+            yield scripts
 
 
 def _missing_protection(*, hidden: bool, adopting: bool) -> list[str]:
@@ -186,7 +212,7 @@ def _value(settings: WorkerSettings, taskfile: str) -> int:
 
 async def _value_or_stop(task_xml: bytes, settings: WorkerSettings, script: ScriptFile) -> bytes:
     """Value one task; SIGTERM kills its script and clears away, then raises CancelledError."""
-    with _runner(settings, script) as runner:
+    async with _runner(settings, script, slots=1) as runner:
         valuing = asyncio.ensure_future(
             desk.value(
                 task_xml,
@@ -200,7 +226,11 @@ async def _value_or_stop(task_xml: bytes, settings: WorkerSettings, script: Scri
 
 
 def _with_options(settings: WorkerSettings, options: argparse.Namespace) -> WorkerSettings:
-    given = {"vnas_script": options.script, "vnas_script_timeout_ms": options.timeout}
+    given = {
+        "vnas_script": options.script,
+        "vnas_script_mode": options.script_mode,
+        "vnas_script_timeout_ms": options.timeout,
+    }
     return settings.model_copy(
         update={name: value for name, value in given.items() if value is not None}
     )
@@ -212,6 +242,9 @@ def _parser() -> argparse.ArgumentParser:
     value = commands.add_parser("value", help="run one task document through the script")
     value.add_argument("taskfile", metavar="TASKFILE", help="a task document, or - for stdin")
     value.add_argument("--script", type=Path, help="the script (default: VNAS_SCRIPT)")
+    value.add_argument(
+        "--script-mode", choices=("exec", "persistent"), help="how it runs (VNAS_SCRIPT_MODE)"
+    )
     value.add_argument("--timeout", type=_positive, metavar="MS", help="limit in milliseconds")
     config = commands.add_parser("config", help="show the settings in force")
     config.add_argument("--json", action="store_true", help="as JSON")

@@ -6,34 +6,22 @@ SAFETY §3; the script's side of the contract is in the README.
 """
 
 import asyncio
-import errno
-import os
-import signal
 import subprocess
-from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from vnas.channels import Channels, open_channels
 from vnas.ending import ended
 from vnas.environment import TaskFacts, script_environment
 from vnas.exits import check_exit
+from vnas.launch import Launcher
 from vnas.limits import ScriptLimits, limiting_command
 from vnas.strays import StrayChildren
 from vnas.taskdir import task_directory
 from vncore.errors import ScriptFailed, ScriptTimedOut
-from vncore.logs import logger
-
-_log = logger("vnas")
 
 _UNLIMITED_LOOK_SECONDS = 0.1
 """How often the output's size is looked at where the kernel does not watch it."""
-
-_PASSING_FAULTS = frozenset(
-    (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY, errno.EIO)
-)
-"""Reasons why a process could not start that may be gone at the next attempt."""
 
 
 class ScriptRunner:
@@ -57,19 +45,22 @@ class ScriptRunner:
         self._command = [*limiting_command(limits, prlimit), str(script)]
         self._limits = limits
         self._watched_by_kernel = prlimit is not None and limits.file_bytes > 0
-        self._strays = strays
         self._directories = directories
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._launcher = Launcher(strays)
 
     @property
     def running(self) -> int:
         """How many scripts run now."""
-        return len(self._running)
+        return self._launcher.running
 
     @property
     def sweeps(self) -> bool:
         """Whether processes that left a script's group are found and ended."""
-        return self._strays is not None
+        return self._launcher.sweeps
+
+    async def broken(self) -> None:
+        """Wait for ever: each process is a fresh start, and its failure that of one attempt."""
+        await asyncio.Future()
 
     async def run(
         self, task_xml: bytes, facts: TaskFacts, *, timeout_ms: int | None = None
@@ -87,31 +78,17 @@ class ScriptRunner:
         with open_channels(task_xml) as channels:
             async with task_directory(self._directories) as directory:
                 environment = script_environment(facts, directory)
-                process = self._start(channels, environment, directory)
+                process = self._launcher.start(
+                    self._command,
+                    (channels.stdin, channels.stdout, channels.stderr),
+                    directory,
+                    environment,
+                )
                 try:
                     in_time = await self._ended_in_time(process, channels, limit_ms / 1000)
                 finally:
-                    await _uninterrupted(self._clear_away(process))
+                    await self._launcher.clear_away(process)
             return self._outcome(process.returncode, channels, limit_ms if not in_time else None)
-
-    def _start(
-        self, channels: Channels, environment: dict[str, str], directory: Path
-    ) -> "subprocess.Popen[bytes]":
-        try:
-            process = subprocess.Popen(  # noqa: S603 - the operator's script; nothing of it comes from XML
-                self._command,
-                stdin=channels.stdin,
-                stdout=channels.stdout,
-                stderr=channels.stderr,
-                cwd=directory,
-                env=environment,
-                start_new_session=True,
-            )
-        except OSError as err:
-            raise _not_started(err) from err
-        # No await between start and this line: a sweep must never take a script for a stray.
-        self._running[process.pid] = process
-        return process
 
     async def _ended_in_time(
         self, process: "subprocess.Popen[bytes]", channels: Channels, limit_seconds: float
@@ -149,16 +126,6 @@ class ScriptRunner:
             return f"{most} bytes or more to stderr (VNAS_FILE_MAX_BYTES)"
         return None
 
-    async def _clear_away(self, process: "subprocess.Popen[bytes]") -> None:
-        """Kill what is left of the script's group, reap it, and sweep what left the group."""
-        # Before reaping: as long as the script is a zombie, its id is nobody else's.
-        _kill_group(process.pid)
-        await ended(process)
-        process.wait()
-        del self._running[process.pid]
-        if self._strays is not None and (left := await self._strays.sweep(self._running.keys())):
-            _log.error("strays_left", extra={"count": left})
-
     def _outcome(self, exit_status: int, channels: Channels, exceeded_ms: int | None) -> bytes:
         tail = channels.stderr_tail()
         flood = self._flooded(channels)
@@ -178,33 +145,3 @@ class ScriptRunner:
             )
         check_exit(exit_status, tail)
         return channels.output()
-
-
-def _kill_group(pid: int) -> None:
-    # PermissionError: nothing is left in the group (macOS), or only programs of another user.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _not_started(err: OSError) -> ScriptFailed:
-    if err.errno == errno.E2BIG:
-        return ScriptFailed(
-            "SCRIPT_ENVIRONMENT_REFUSED", "the names of the task are too long for the system"
-        )
-    if err.errno in _PASSING_FAULTS:
-        return ScriptFailed("INTERNAL", f"the script could not be started: {err.strerror}")
-    return ScriptFailed("SCRIPT_NOT_RUNNABLE", f"the script cannot be started: {err.strerror}")
-
-
-async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Finish `work` even if this task is cancelled meanwhile; the cancellation comes after it."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as err:
-            cancelled = err
-    task.result()
-    if cancelled is not None:
-        raise cancelled

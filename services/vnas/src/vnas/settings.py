@@ -17,8 +17,8 @@ class WorkerSettings(CommonSettings):
     vnas_script: Path = Field(default_factory=shipped_script)
     """The valuation script: any executable file. Default: the QuantLib engine that is shipped."""
 
-    vnas_script_mode: Literal["exec"] = "exec"
-    """How the script runs; ``exec``: a process for each task."""
+    vnas_script_mode: Literal["exec", "persistent"] = "exec"
+    """How the script runs; ``exec``: a process for each task; ``persistent``: one for each slot."""
 
     vnas_slots: PositiveInt = Field(default_factory=usable_cores)
     """How many scripts run at once. Default: the cores that this process may use."""
@@ -26,8 +26,17 @@ class WorkerSettings(CommonSettings):
     vnas_script_timeout_ms: PositiveInt = 900_000
     """How long one run of the script may take, in milliseconds."""
 
+    vnas_start_timeout_ms: PositiveInt = 60_000
+    """How long a persistent script may take until it is ready, in milliseconds."""
+
+    vnas_recycle_after: NonNegativeInt = 10_000
+    """After how many tasks a persistent script is replaced by a fresh process; 0: never."""
+
+    vnas_recycle_memory_bytes: NonNegativeInt = 1024**3
+    """Resident memory above which a persistent script is replaced after its task; 0: never."""
+
     vnas_output_max_bytes: PositiveInt = 10 * 1024 * 1024
-    """How much the script may write to stdout, in bytes."""
+    """How much the script may write to stdout, or answer, in bytes."""
 
     vnas_file_max_bytes: NonNegativeInt = 64 * 1024 * 1024
     """How large one file that the script writes, or its stderr, may grow, in bytes; 0: no limit."""
@@ -36,7 +45,7 @@ class WorkerSettings(CommonSettings):
     """Address space of one process of the script, in bytes; 0: no limit."""
 
     vnas_cpu_seconds: NonNegativeInt = 3_600
-    """Processor time of one process of the script, all threads together; 0: no limit."""
+    """Processor time of one process of the script for one task, all threads; 0: no limit."""
 
     vnas_open_files: NonNegativeInt = 1_024
     """How many files one process of the script may have open; 0: no limit."""

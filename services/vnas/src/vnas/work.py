@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from vnas.environment import TaskFacts
 from vnas.result import make_result
-from vnas.script import ScriptRunner
+from vnas.runner import Runner
 from vnas.scriptfile import ScriptFile
 from vnas.update import Outcome, settle
 from vnas.withdrawn import Withdrawals, Withdrawn
@@ -36,7 +36,7 @@ class Worker:
     def __init__(
         self,
         store: TaskStore,
-        runner: ScriptRunner,
+        runner: Runner,
         script: ScriptFile,
         withdrawals: Withdrawals,
         *,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from processes import descriptors, is_alive, until_gone
 
 from vnas import environment
 from vnas.limits import find_prlimit
@@ -34,10 +35,6 @@ EXPECTED_VARIABLES = {
 }
 
 
-def descriptors() -> set[str]:
-    return {path.name for path in Path("/proc/self/fd").iterdir()}
-
-
 def children() -> set[str]:
     """The ids of this process's children, zombies included."""
     me = str(os.getpid())
@@ -51,23 +48,6 @@ def children() -> set[str]:
 
 def is_there(path: str) -> bool:
     return os.path.lexists(path)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
-
-
-async def until_gone(pid: int, seconds: float = 5.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while is_alive(pid):
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(0.01)
-    return True
 
 
 # --- what a script is given ----------------------------------------------------------------------

@@ -196,3 +196,56 @@ def test_a_worker_that_is_not_root_hides_its_environment_from_scripts(open_path:
     assert (locked, left, children) == ("1\n", [], []), (
         "locked directories are removed all the same"
     )
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        pytest.param("os.setsid(); os.fork() and os._exit(0)", id="another session"),
+        pytest.param("os.fork() and os._exit(0)", id="an orphan in the session"),
+        pytest.param("pass", id="a child"),
+    ],
+)
+def test_what_a_task_of_a_warm_script_leaves_behind_ends_with_its_process(tmp_path, leave):
+    body = f"""
+import os, time
+from pathlib import Path
+from vnas import sdk
+
+def value(document):
+    pid = os.getpid()
+    if document != b"leave":
+        return b"%d" % pid
+    if os.fork() == 0:
+        {leave}
+        Path({str(tmp_path)!r}, "left").write_text(str(os.getpid()))
+        time.sleep(300)
+    while not Path({str(tmp_path)!r}, "left").exists():
+        time.sleep(0.01)
+    return b"%d" % pid
+
+sdk.serve_documents(value)
+"""
+    (tmp_path / "warm.py").write_text(f"#!{sys.executable}\n{body}")
+    (tmp_path / "warm.py").chmod(0o755)
+    found = run_apart(
+        tmp_path,
+        """
+        from vnas.pool import WarmScripts
+        from vnas.scriptfile import ScriptFile
+        from vnas.warm import Recipe
+
+        async def main():
+            script = ScriptFile(Path(sys.argv[1]) / "warm.py")
+            recipe = Recipe(script=script.path, limits=ScriptLimits(), prlimit=find_prlimit(),
+                            directories=Path(sys.argv[1]))
+            async with WarmScripts(script, recipe, slots=1, strays=StrayChildren()) as scripts:
+                pids = [int(await scripts.run(document, FACTS)) for document in
+                        (b"", b"leave", b"", b"")]
+                left = int((Path(sys.argv[1]) / "left").read_text())
+                return [pids.index(pid) for pid in pids], alive(left)
+
+        print(json.dumps([*asyncio.run(main()), children()]))
+        """,
+    )
+    assert found == [[0, 0, 2, 2], False, []], "a fresh process from the next task on"

@@ -4,6 +4,7 @@ The commands raise VnClientError and nothing else; `cli` says it in one line and
 """
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,14 @@ from vnclient.errors import VnClientError
 
 SUCCEEDED, FAILED, USAGE, PARTIAL = 0, 1, 2, 3
 """The exit statuses of ``vn``."""
+
+
+class Mode(StrEnum):
+    """How a valuation script runs."""
+
+    EXEC = "exec"
+    PERSISTENT = "persistent"
+
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A VNML request.", show_default=False)]
 RequestId = Annotated[
@@ -41,6 +50,16 @@ OnFailure = Annotated[
 Script = Annotated[
     Path | None,
     typer.Option("--script", metavar="S", help="The valuation script (else VNAS_SCRIPT)."),
+]
+
+ScriptMode = Annotated[
+    Mode | None,
+    typer.Option(
+        "--script-mode",
+        help="exec: a process for each task; persistent: one for each slot (else "
+        "VNAS_SCRIPT_MODE; the shipped engine runs persistent).",
+        show_default=False,
+    ),
 ]
 
 

@@ -22,6 +22,7 @@ from vnclient.commands.arguments import (
     OnFailure,
     Out,
     Script,
+    ScriptMode,
     executable,
     exit_status,
     readable,
@@ -39,6 +40,7 @@ def run(
     *,
     out: Out = None,
     script: Script = None,
+    script_mode: ScriptMode = None,
     on_failure: OnFailure = None,
     table: Annotated[
         bool, typer.Option("--table", help="Print a readable table, not the XML.")
@@ -64,7 +66,9 @@ def run(
         console.print(show.plain(said, "yellow"))
 
     with _ending_on_signals(), _temporary_folder() as data_dir:
-        options = StackOptions(data_dir=data_dir, script=script, file_root=file_root)
+        options = StackOptions(
+            data_dir=data_dir, script=script, script_mode=script_mode, file_root=file_root
+        )
         console.print("starting the embedded stack …", style="dim")
         with Stack(options, tell=tell) as stack, stack.supervised(), Client(stack.url) as client:
             accepted = client.submit(document, on_failure=on_failure)
@@ -93,6 +97,7 @@ def up(
         typer.Option("--slots", metavar="N", min=1, help="Scripts at once (else the cores)."),
     ] = None,
     script: Script = None,
+    script_mode: ScriptMode = None,
 ) -> None:
     """Run the stack in the foreground until Ctrl-C; its data is kept for the next time."""
     console = show.notes()
@@ -100,7 +105,13 @@ def up(
     def tell(said: str) -> None:
         console.print(show.plain(said, "yellow"))
 
-    options = StackOptions(data_dir=data, http_port=port, slots=slots, script=executable(script))
+    options = StackOptions(
+        data_dir=data,
+        http_port=port,
+        slots=slots,
+        script=executable(script),
+        script_mode=script_mode,
+    )
     stack = Stack(options, tell=tell)
     with _ending_on_signals():
         try:

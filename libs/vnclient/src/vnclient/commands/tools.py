@@ -15,7 +15,15 @@ import typer
 from rich.table import Table
 
 from vnclient import show
-from vnclient.commands.arguments import FAILED, File, Json, Script, executable, readable
+from vnclient.commands.arguments import (
+    FAILED,
+    File,
+    Json,
+    Script,
+    ScriptMode,
+    executable,
+    readable,
+)
 from vnclient.commands.server import print_json
 from vnclient.errors import LocalStackError
 from vnclient.local.services import SERVICES, core_command, service_command
@@ -53,11 +61,13 @@ def value(
     ],
     *,
     script: Script = None,
+    script_mode: ScriptMode = None,
 ) -> None:
     """Run one task document (- for standard input) through the script; no server is needed."""
     arguments = ["value", str(_readable_or_stdin(task_file))]
     script = executable(script)
     arguments += ["--script", str(script)] if script is not None else []
+    arguments += ["--script-mode", script_mode] if script_mode is not None else []
     raise typer.Exit(_delegate(service_command("vnas", arguments)))
 
 

@@ -54,6 +54,9 @@ class StackOptions:
     http_port: int = 0  # 0: any free loopback port
     slots: int | None = None  # scripts at once; None: VNAS_SLOTS, else as many as cores
     script: Path | None = None  # None: VNAS_SCRIPT, else the shipped engine
+    script_mode: str | None = (
+        None  # None: VNAS_SCRIPT_MODE, else the shipped engine's is persistent
+    )
     file_root: Path | None = None  # None: HYDRATION_FILE_ROOT, else file:// is refused
     start_timeout_seconds: float = 60.0
 
@@ -195,6 +198,10 @@ class Stack:
             environment["VNAS_SLOTS"] = str(options.slots)
         if options.script is not None:
             environment["VNAS_SCRIPT"] = str(options.script.absolute())
+        if options.script_mode is not None:
+            environment["VNAS_SCRIPT_MODE"] = options.script_mode
+        elif "VNAS_SCRIPT" not in environment:
+            environment.setdefault("VNAS_SCRIPT_MODE", "persistent")
         if options.file_root is not None:
             environment["HYDRATION_FILE_ROOT"] = str(options.file_root.absolute())
         return environment
