@@ -14,6 +14,8 @@ from rich.text import Text
 
 from vnclient.errors import VnClientError
 
+_NOT_APPLICABLE = "–"  # an output that the kind does not have
+
 _OUTPUTS = {  # element of analytics -> (heading, digits, factor); in the order of the columns
     "price": ("price", 2, 1),
     "accruedInterest": ("accrued", 2, 1),
@@ -180,7 +182,7 @@ def _output(name: str, output: etree._Element) -> str:
     status = output.get("status")
     number = _number(output.findtext("amount"))
     if number is None:
-        return status or ""
+        return _NOT_APPLICABLE if status == "notApplicable" else status or ""
     _, digits, factor = _OUTPUTS[name]
     shown = f"{number * factor:,.{digits}f}"
     return shown if status in {None, "", "ok"} else f"{shown} ({status})"

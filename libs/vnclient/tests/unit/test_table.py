@@ -79,7 +79,7 @@ def lines(response: str) -> list[str]:
             "US [bold]2030[/bold] USD 1,234,567.89 -12.50 4.3123 4.5679 VNP-105",
             id="a priced bond; markup is text",
         ),
-        pytest.param("OLD EUR 0.00 (expired) notApplicable", id="a status is told"),
+        pytest.param("OLD EUR 0.00 (expired) –", id="a status is told"),
         pytest.param("BAD SCRIPT_FAILED after 3 attempts: no curve", id="a failed valuation"),
         pytest.param("by key count amount amount USD dv01 USD", id="totals"),
         pytest.param("total Book 3 30.00", id="the total"),

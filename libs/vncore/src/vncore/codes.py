@@ -598,7 +598,7 @@ _TASKS: tuple[ErrorCode, ...] = (
         _S,
         500,
         "A warm script ended, or was silent too long, before it said that it was ready.",
-        "Read its stderr; `vn value --script-mode persistent` shows it. Is it one for exec mode?",
+        "Read its stderr: `vn value --script-mode persistent`. Maybe it is one for exec mode.",
         retryable=True,
     ),
     ErrorCode(

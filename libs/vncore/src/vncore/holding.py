@@ -154,7 +154,9 @@ async def end(tasks: "Sequence[asyncio.Future[Any]]") -> None:
         for task in running:
             task.cancel()
         await asyncio.wait(running, timeout=_CANCEL_AGAIN_SECONDS)
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # seen: whoever waits for the result was told
 
 
 def facts(delivery: Delivery) -> dict[str, str]:

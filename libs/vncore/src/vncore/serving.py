@@ -90,9 +90,17 @@ class _Taking:
         self.alone_at = alone_at
         self.alone = False  # the one entry held is to stay the only one
         self.suspects_wait = False  # nothing new is taken until nothing is held
+        self.stopping = asyncio.ensure_future(stop.wait())
+        self.stopping.add_done_callback(lambda _: holding.released.set())
 
     async def until_stopped(self, check: Check | None) -> None:
         """Take new entries and, every half idle limit, those that others left."""
+        try:
+            await self._until_stopped(check)
+        finally:
+            await end([self.stopping])
+
+    async def _until_stopped(self, check: Check | None) -> None:
         clock = asyncio.get_running_loop().time
         interval = self.consumer.idle_ms / 1000 / 2
         joined, look_at = False, clock()
@@ -174,29 +182,21 @@ class _Taking:
 
     async def wait_until(self, met: Callable[[], bool], seconds: float | None = None) -> None:
         """Wait until `met`, looked at whenever a handler has ended; until `stop`, or so long."""
-        if met() or self.stop.is_set():
-            return
         released = self.holding.released
-        stopping = asyncio.ensure_future(self.stop.wait())
-        stopping.add_done_callback(lambda _: released.set())
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    while not (met() or self.stop.is_set()):
-                        released.clear()
-                        await released.wait()
-        finally:
-            await end([stopping])
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not (met() or self.stop.is_set()):
+                    released.clear()
+                    await released.wait()
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Do `work`, but give it up when `stop` is set: nothing new is taken while draining."""
         working = asyncio.ensure_future(work)
-        stopping = asyncio.ensure_future(self.stop.wait())
         try:
-            await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((working, self.stopping), return_when=asyncio.FIRST_COMPLETED)
             return working.result() if working.done() else None
         finally:
-            await end([working, stopping])
+            await end([working])
 
 
 def raise_if_cancelled() -> None:

@@ -12,6 +12,7 @@ event loop.
 
 import codecs
 import re
+import threading
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
@@ -61,7 +62,7 @@ def parse(
     if root.getroottree().docinfo.internalDTD is not None:
         # Not reachable by any known input: the prolog was checked before. Kept as a second lock.
         raise MalformedDocument("XML_DOCTYPE", f"the {what} has a DOCTYPE")
-    _refuse_shape(root, limits, what)
+    _refuse_shape(root, utf8, limits, what)
     return root
 
 
@@ -85,12 +86,9 @@ def _written(node: etree._Element) -> bytes:
     return etree.tostring(node, encoding="UTF-8", xml_declaration=False, with_tail=False)
 
 
-def depth_of(root: etree._Element) -> int:
-    """Count the levels of elements from `root` (1: it has no children) to the deepest."""
-    depth, frontier = 1, [root]
-    while below := [node for top in frontier for node in _elements(_STRIDE, top)]:
-        depth, frontier = depth + _STRIDE_LEVELS, below
-    return depth + max(_levels_below(top) for top in frontier)
+def is_deeper_than(root: etree._Element, levels: int) -> bool:
+    """Tell whether there are more levels of elements than this; 1: `root` has children."""
+    return bool(_compiled(f"boolean({_steps(levels)})")(root))
 
 
 # --- encoding: decided here, never by libxml2, which also reads UTF-7, HZ and ISO-2022 -----------
@@ -251,22 +249,22 @@ def _tree(utf8: bytes, what: str) -> etree._Element:
         ) from err
 
 
-def _refuse_shape(root: etree._Element, limits: XmlLimits, what: str) -> None:
+def _refuse_shape(root: etree._Element, utf8: bytes, limits: XmlLimits, what: str) -> None:
     """Refuse elements with too many attributes and branches with too many levels.
 
-    By XPath, which needs neither the interpreter lock nor an object per element. A new expression
-    per call: one shared by threads would make them wait for each other.
+    By XPath, which needs neither the interpreter lock nor an object per element; and only where
+    there are so many tags and equals signs that it could be.
     """
-    for expression, name in (
-        (f"//*[@*[{limits.max_attributes + 1}]]", f"{limits.max_attributes} attributes"),
-        (_steps(limits.max_depth), f"{limits.max_depth} levels of elements"),
+    for token, most, expression, name in (
+        (b"=", limits.max_attributes, f"//*[@*[{limits.max_attributes + 1}]]", "attributes"),
+        (b"<", limits.max_depth, _steps(limits.max_depth), "levels of elements"),
     ):
-        if etree.XPath(f"boolean({expression})")(root):
-            culprit = _elements(etree.XPath(f"({expression})[1]"), root)[0]
+        if utf8.count(token) > most and _compiled(f"boolean({expression})")(root):
+            culprit = _elements(_compiled(f"({expression})[1]"), root)[0]
             line = cast("int", culprit.sourceline)  # always known after parsing
             raise MalformedDocument(
                 "XML_TOO_COMPLEX",
-                f"the {what} has more than {name} at line {line}",
+                f"the {what} has more than {most} {name} at line {line}",
                 place=Place(line=line),
             )
 
@@ -276,26 +274,21 @@ def _steps(levels: int) -> str:
     return "/".join("*" * levels) if levels else "self::*"
 
 
-_STRIDE_LEVELS = 200
-_STRIDE = etree.XPath(_steps(_STRIDE_LEVELS))
+_of_thread = threading.local()
+
+
+def _compiled(expression: str) -> etree.XPath:
+    """Compile an expression, once for each thread: one shared would make threads queue for it."""
+    known: dict[str, etree.XPath] = _of_thread.__dict__.setdefault("xpaths", {})
+    if expression not in known:
+        known[expression] = etree.XPath(expression)
+    return known[expression]
 
 
 def _elements(path: etree.XPath, top: etree._Element) -> list[etree._Element]:
     # Any: the stubs do not know that a path of element names gives elements and nothing else.
     found: Any = path(top)
     return list(found)
-
-
-def _levels_below(top: etree._Element) -> int:
-    """Find by bisection how many levels, less than `_STRIDE_LEVELS`, are below an element."""
-    least, most = 0, _STRIDE_LEVELS - 1
-    while least < most:
-        middle = (least + most + 1) // 2
-        if etree.XPath(f"boolean({_steps(middle)})")(top):
-            least = middle
-        else:
-            most = middle - 1
-    return least
 
 
 def _position(before: str) -> tuple[int, int]:

@@ -40,6 +40,7 @@ from vncore.failures import Failure
 from vncore.guard import check_server
 from vncore.keys import WORKERS, Keys
 from vncore.logs import logger
+from vncore.loop import run
 from vncore.serving import serve
 from vncore.settings import load, printed
 from vncore.streams import Consumer, consumer_name
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if options.command == "value":
             return _value(_with_options(settings, options), options.taskfile)
-        asyncio.run(work_until_stopped(settings))
+        run(work_until_stopped(settings))
     except Misconfigured as err:
         sys.stderr.write(f"vnas: {err.message}\n")
         return EX_CONFIG

@@ -103,12 +103,26 @@ class WarmScripts:
                 return await process.value(task_xml, facts, min(most_ms, timeout_ms or most_ms))
             finally:
                 self._free.append(seat)
-                if seat.process is not None and (why := seat.process.why_replace()):
-                    self._fill(seat, why)
+                self._look_at(seat)
 
     async def close(self) -> None:
         """End every process: those at rest by themselves, within a grace."""
         await asyncio.gather(*map(_emptied, self._seats))
+
+    def _look_at(self, seat: "_Seat") -> None:
+        """Replace the process of a free seat when there is a reason; look again if need be."""
+        process = seat.process
+        if process is None or seat not in self._free:
+            return  # its next task's end is the next chance
+        if why := process.why_replace():
+            self._fill(seat, why)
+        elif process.looked_lately and not seat.will_look:
+            seat.will_look = True
+            asyncio.get_running_loop().call_later(warm.LOOK_SECONDS, self._look_again, seat)
+
+    def _look_again(self, seat: "_Seat") -> None:
+        seat.will_look = False
+        self._look_at(seat)
 
     async def _process_in(self, seat: "_Seat") -> WarmProcess:
         """Give the seat's process, once it is one that may take a task."""
@@ -154,11 +168,13 @@ class _Seat:
 
     process: WarmProcess | None = None
     filling: "asyncio.Task[None] | None" = None
+    will_look: bool = False  # a look at the process is due soon
 
 
 async def _emptied(seat: _Seat) -> None:
     if seat.filling is not None:
         seat.filling.cancel()
         await asyncio.wait([seat.filling])
-    if seat.process is not None:
-        await seat.process.stop()
+    process, seat.process = seat.process, None
+    if process is not None:
+        await process.stop()

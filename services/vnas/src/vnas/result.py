@@ -60,8 +60,9 @@ def make_result(
         amount = _checked_number(text)
         valuation = task_valuation(task_xml)
         _set_amount(valuation, amount)
-    if xml.depth_of(valuation) > limits.max_depth - _LEVELS_ABOVE:
-        raise rejected(f"the valuation has more than {limits.max_depth - _LEVELS_ABOVE} levels")
+    most = limits.max_depth - _LEVELS_ABOVE
+    if text.count(b"<") > most and xml.is_deeper_than(valuation, most):
+        raise rejected(f"the valuation has more than {most} levels")
     _mark(valuation, task_xml, task_id=task_id, script_digest=script_digest)
     return xml.serialise(valuation, declaration=False)
 

@@ -16,7 +16,6 @@ persistent mode, for task after task. Imported by scripts; it loads nothing that
 import json
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
@@ -57,7 +56,8 @@ class TryAgain(Failed):
 def serve(function: "Callable[[_Element], _Element | float | Decimal]") -> None:
     """Value tasks with `function` until there are no more.
 
-    It is called with a task's ``valuation`` and returns that element, changed or not, another
+    Call it last: in exec mode it ends the script when the task was not valued. The function is
+    called with a task's ``valuation`` and returns that element, changed or not, another
     ``valuation``, or a number, which becomes ``analytics/price/amount``. It may raise Rejected or
     TryAgain; any other exception fails the attempt with its traceback. `os.environ` holds the facts
     of the task, and the working directory is the task's own.
@@ -86,11 +86,13 @@ def serve_documents(function: Callable[[bytes], bytes]) -> None:
     if os.environ.get(frames.MODE_VARIABLE) == frames.PERSISTENT:
         _serve_persistently(function)
         return
+    result = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what the function prints is no more a part of the result than in the other mode
     status, output = _attempt(function, sys.stdin.buffer.read())
-    if status == 0:
-        sys.stdout.buffer.write(output)
-        sys.stdout.buffer.flush()
-    sys.exit(status)
+    if status:
+        sys.exit(status)
+    with result:
+        result.write(output)
 
 
 def _serve_persistently(function: Callable[[bytes], bytes]) -> None:
@@ -102,8 +104,11 @@ def _serve_persistently(function: Callable[[bytes], bytes]) -> None:
     _send(answers, frames.ready_frame())
     while header := tasks.readline(frames.LONGEST_HEADER):
         nonce, facts_bytes, document_bytes = frames.parse_task_header(header)
-        facts = json.loads(tasks.read(facts_bytes))
+        facts_read = tasks.read(facts_bytes)
         document = tasks.read(document_bytes)
+        if len(document) < document_bytes:
+            return  # the worker ended while it wrote
+        facts = json.loads(facts_read)
         os.environ.update(facts)
         _move_to(facts["VN_TASK_DIRECTORY"])
         status, output = _attempt(function, document)
@@ -114,7 +119,8 @@ def _serve_persistently(function: Callable[[bytes], bytes]) -> None:
 def _move_to(directory: str) -> None:
     os.chdir(directory)
     os.environ["TMPDIR"] = directory
-    tempfile.tempdir = directory
+    if (tempfile := sys.modules.get("tempfile")) is not None:
+        vars(tempfile)["tempdir"] = directory  # it remembers where it was told first
 
 
 def _attempt(function: Callable[[bytes], bytes], document: bytes) -> tuple[int, bytes]:

@@ -1,7 +1,7 @@
 """A task's own directory: where its script starts, and all that it may call home.
 
-Made empty before the script starts, removed with everything in it after its last process ended.
-Used by `script`.
+Made empty before the script starts, removed with everything in it after its last process ended
+(`script`); or made anew under the same name for task after task of one process (`warm`).
 """
 
 import asyncio
@@ -37,11 +37,32 @@ async def task_directory(parent: Path | None = None) -> AsyncIterator[Path]:
             await asyncio.to_thread(_remove, path)
 
 
+def is_empty(path: Path) -> bool:
+    """Tell whether a directory is there and holds nothing; two system calls."""
+    try:
+        with os.scandir(path) as left:
+            return next(left, None) is None
+    except OSError:  # it is gone, or its task took away its own rights
+        return False
+
+
+def make_anew(path: Path) -> None:
+    """Put an empty directory in the place of one with whatever a task made of it.
+
+    Raises OSError when something cannot be removed.
+    """
+    _remove(path)
+    path.mkdir(mode=stat.S_IRWXU)
+
+
 def _remove(path: Path) -> None:
     """Remove a directory and all in it, also where a script took away its own rights.
 
     What still cannot be removed stays: it harms no other task, and its name begins ``vn-task-``.
     """
+    if path.is_symlink():  # a script put it there; what it leads to is not ours
+        path.unlink()
+        return
     shutil.rmtree(path, ignore_errors=True)
     if not path.exists():
         return

@@ -4,7 +4,9 @@ In come the dispatched task and its outcome; out goes one call to the store. Cal
 every attempt, good or bad.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tenacity import (
     AsyncRetrying,
@@ -57,16 +59,21 @@ async def settle(
         trace=task.trace,
         run=task.run,
     )
-    async for attempt in AsyncRetrying(
+    try:
+        settled = await store.settle(entry_id, update, outcome.result)
+    except StoreUnavailable:
+        settled = await _patiently(partial(store.settle, entry_id, update, outcome.result))
+    _tell(outcome, settled)
+    return settled
+
+
+async def _patiently(settle: Callable[[], Awaitable[Settled]]) -> Settled:
+    return await AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailable),
         stop=stop_after_delay(_PATIENCE_SECONDS),
         wait=_WAIT,
         reraise=True,
-    ):
-        with attempt:
-            settled = await store.settle(entry_id, update, outcome.result)
-    _tell(outcome, settled)
-    return settled
+    )(settle)
 
 
 def _tell(outcome: Outcome, settled: Settled) -> None:
@@ -75,7 +82,7 @@ def _tell(outcome: Outcome, settled: Settled) -> None:
         "settled": settled.name.lower(),
     }
     if outcome.failure is None:
-        _log.info("task_succeeded", extra=fields)
+        _log.debug("task_succeeded", extra=fields)  # one in a book of 50,000 is no news
         return
     fields |= {
         "code": outcome.failure.code,

@@ -14,6 +14,7 @@ import asyncio
 import secrets
 import subprocess
 import sys
+import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from vnas.exits import check_exit, describe_exit, last_line
 from vnas.frames import Answer, NoFrame, TooLarge, task_frame
 from vnas.launch import Launcher
 from vnas.limits import ScriptLimits, limiting_command
-from vnas.taskdir import task_directory
+from vnas.taskdir import is_empty, make_anew, task_directory
 from vnas.usage import CpuAllowance, Usage, usage_of
 from vncore.errors import AttemptFailed, ScriptFailed, ScriptTimedOut
 
@@ -36,6 +37,9 @@ _STOP_GRACE_SECONDS = 2.0
 
 _END_GRACE_SECONDS = 1.0
 """From the end of its answers to the end of a process, whose status says why."""
+
+LOOK_SECONDS = 0.05
+"""From one look at what a process holds and has started to the next, at least."""
 
 _UNLIMITED_LOOK_SECONDS = 0.1
 """How often the free text's size is looked at where the kernel does not watch it."""
@@ -88,6 +92,8 @@ class WarmProcess:
         self._launcher = launcher
         self._tasks = 0  # that it was given
         self._usage = Usage()
+        self._look_at = 0.0  # monotonic
+        self.looked_lately = False
         self._companions: set[int] = set()  # its other processes when it was ready
         self._belongings = AsyncExitStack()
         self._watched_by_kernel = recipe.prlimit is not None and recipe.limits.file_bytes > 0
@@ -101,6 +107,8 @@ class WarmProcess:
         """Start the process and wait for its readiness; see `start`."""
         recipe, belongings = self._recipe, self._belongings
         self._directory = await belongings.enter_async_context(task_directory(recipe.directories))
+        self._task_directory = self._directory / "task"
+        self._task_directory.mkdir(mode=0o700)
         self._text = belongings.enter_context(open_free_text())
         self._talk = Conversation(recipe.limits.output_bytes)
         belongings.callback(self._talk.close)
@@ -135,24 +143,23 @@ class WarmProcess:
         end of what it printed meanwhile. After all but an answer, with whatever status, the
         process is gone; so it is when this is cancelled.
         """
-        variables = checked_variables(facts)
+        told = {**checked_variables(facts), TASK_DIRECTORY: str(self._task_directory)}
         self._tasks += 1
         self._text.clear()
         self._allowance.grant(self._usage.cpu_seconds)
         nonce = secrets.token_hex(8)
-        async with task_directory(self._directory) as directory:
-            told = {**variables, TASK_DIRECTORY: str(directory)}
-            try:
-                async with asyncio.timeout(limit_ms / 1000):
-                    answer = await self._answer(task_frame(nonce, told, document))
-                if answer.nonce != nonce:
-                    raise NoFrame(f"the answer to another task ({answer.nonce}, not {nonce})")
-            except (TimeoutError, NoFrame, TooLarge, Ended, _Flooded) as err:
-                raise await self._failed(err, limit_ms) from err
-            except BaseException:
-                await self.kill()
-                raise
-        self._usage = usage_of(self.pid)
+        try:
+            async with asyncio.timeout(limit_ms / 1000):
+                answer = await self._answer(task_frame(nonce, told, document))
+            if answer.nonce != nonce:
+                raise NoFrame(f"the answer to another task ({answer.nonce}, not {nonce})")
+            if not is_empty(self._task_directory):
+                await asyncio.to_thread(make_anew, self._task_directory)
+        except (TimeoutError, NoFrame, TooLarge, Ended, _Flooded) as err:
+            raise await self._failed(err, limit_ms) from err
+        except BaseException:
+            await self.kill()
+            raise
         check_exit(answer.status, self._text.tail() if answer.status else "")
         return answer.output
 
@@ -162,12 +169,22 @@ class WarmProcess:
         return self._talk.fault is not None
 
     def why_replace(self) -> str:
-        """Say why it should serve no more; empty when it may. Ask it between tasks."""
+        """Say why it should serve no more; empty when it may. Ask it between tasks.
+
+        Looks at the process itself only if the last look was a while ago: a look costs as much
+        as a tenth of a small task. `looked_lately` tells that it should be asked again.
+        """
         recipe = self._recipe
         if self.is_over:
             return "its last task ended it"
         if recipe.recycle_after and self._tasks >= recipe.recycle_after:
             return "it has done its share of tasks"
+        now = time.monotonic()
+        self.looked_lately = now < self._look_at
+        if self.looked_lately:
+            return ""
+        self._look_at = now + LOOK_SECONDS
+        self._usage = usage_of(self.pid)
         if 0 < recipe.recycle_memory_bytes < self._usage.resident_bytes:
             return "it holds too much memory"
         if self._launcher.lingering(self._process) - self._companions:

@@ -148,3 +148,15 @@ def test_a_program_that_the_function_starts_does_not_hold_the_pipes(script, tmp_
     assert status == 0
     assert listed.split() == [b"0", b"1", b"2", b"3"], "3 is what ls itself opened"
     assert warm.finish()[0] == 0
+
+
+def test_what_a_function_prints_in_exec_mode_is_no_result_either(script):
+    ended = once(script("def value(v):\n    print('noise'); os.system('echo more'); return 1.0"))
+    assert (ended.returncode, ended.stdout) == (0, b"1.0")
+    assert sorted(ended.stderr.split()) == [b"more", b"noise"]
+
+
+def test_a_worker_that_ends_while_it_writes_a_task_leaves_no_error(script, tmp_path):
+    warm = Persistent(script("def value(v):\n    return 1.0"))
+    os.write(warm.tasks, b"TASK n1 2 1000\n{}<vnml>")
+    assert warm.finish() == (0, b"")

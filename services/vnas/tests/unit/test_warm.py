@@ -83,6 +83,14 @@ async def pid_of(scripts, facts) -> int:
     return int(await scripts.run(b"pid", facts))
 
 
+async def until_replaced(scripts, facts, pid: int, seconds: float = 5.0) -> None:
+    """A process is looked at some time after its task, and replaced then."""
+    deadline = time.monotonic() + seconds
+    while await pid_of(scripts, facts) == pid:
+        assert time.monotonic() < deadline, "it was not replaced"
+        await asyncio.sleep(0.01)
+
+
 # --- what a task is given -------------------------------------------------------------------------
 
 
@@ -124,14 +132,16 @@ async def test_no_descriptor_but_the_contracts_is_inherited(warm, facts, tmp_pat
     assert set(listed.split()) - {b"5"} == {b"0", b"1", b"2", b"3", b"4"}, "5 is the listing itself"
 
 
-async def test_each_task_has_an_empty_directory_that_is_removed(warm, facts):
+async def test_each_task_starts_in_an_empty_directory_whatever_the_last_one_did(warm, facts):
     leave = b"exec os.makedirs('a/b'); open('a/b/c', 'w').write('x'); os.chmod('a', 0)"
+    moved = b"exec os.rename(os.getcwd(), '../elsewhere')"
+    linked = b"exec os.rmdir(os.getcwd()); os.symlink('/', os.environ['VN_TASK_DIRECTORY'])"
     async with warm() as scripts:
-        first = await scripts.run(b"eval os.getcwd()", facts)
-        await scripts.run(leave, facts)
-        assert await scripts.run(b"eval repr(os.listdir())", facts) == b"[]"
-        assert await scripts.run(b"eval os.getcwd()", facts) != first
-        assert await scripts.run(b"eval repr(os.path.lexists(%r))" % first, facts) == b"False"
+        for deed in (leave, moved, linked, leave):
+            await scripts.run(deed, facts)
+            assert await scripts.run(b"eval repr(os.listdir())", facts) == b"[]"
+        assert await scripts.run(b"eval oct(os.stat('.').st_mode & 0o777)", facts) == b"0o700"
+    assert os.listdir("/"), "a link is removed, not followed"  # noqa: PTH208
 
 
 async def test_a_name_that_fits_no_variable_is_refused_as_in_exec_mode(warm, facts):
@@ -323,7 +333,7 @@ async def test_a_process_that_holds_too_much_memory_is_replaced_after_its_task(w
     async with warm(recycle_memory_bytes=80_000_000) as scripts:
         pid = await pid_of(scripts, facts)
         assert await scripts.run(hold, facts) == b"done", "its result counts"
-        assert await pid_of(scripts, facts) != pid
+        await until_replaced(scripts, facts, pid)
 
 
 async def test_a_task_that_leaves_a_process_behind_gives_its_result_and_no_more(warm, facts):
@@ -331,8 +341,8 @@ async def test_a_task_that_leaves_a_process_behind_gives_its_result_and_no_more(
     async with warm() as scripts:
         pid = await pid_of(scripts, facts)
         lingering = int(await scripts.run(fork, facts))
+        assert await until_gone(lingering), "also when no other task comes"
         assert await pid_of(scripts, facts) != pid
-        assert await until_gone(lingering)
 
 
 async def test_processes_that_were_there_before_the_first_task_may_stay(warm, facts):

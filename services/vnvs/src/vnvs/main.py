@@ -23,6 +23,7 @@ from vncore.errors import Misconfigured, VnError
 from vncore.guard import check_server
 from vncore.keys import ORCHESTRATORS, Keys
 from vncore.logs import logger
+from vncore.loop import run
 from vncore.requests import RequestStore
 from vncore.serving import serve
 from vncore.settings import load, printed
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if options.command == "hydrate":
             return _hydrate(settings, options)
-        asyncio.run(run_until_stopped(settings))
+        run(run_until_stopped(settings))
     except Misconfigured as err:
         sys.stderr.write(f"vnvs: {err.message}\n")
         return EX_CONFIG
