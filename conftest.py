@@ -55,3 +55,22 @@ def redis_url(server: ValkeyServer, connections: Connections) -> str:
 def keys() -> Keys:
     """The keys without a prefix."""
     return Keys()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell by kind how far the engine is from published numbers, as its reference test noted it.
+
+    Here and not beside the test: with xdist only the conftest at the top is read where the summary
+    is written; the numbers come in the reports of the workers.
+    """
+    errors: dict[str, list[float]] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                for name, noted in report.user_properties:
+                    if name == "published":
+                        errors.setdefault(noted[0], []).append(noted[1])
+    if errors:
+        terminalreporter.section("published numbers: worst relative error by kind")
+        for kind, found in sorted(errors.items()):
+            terminalreporter.line(f"{kind:<22} {len(found):>4} numbers  {max(found):.1e}")

@@ -6,16 +6,26 @@ nothing of Redis, requests or references: those are resolved before it runs.
 
     task.py        one task from bytes to bytes: the table of contents
     fields.py      elements -> checked values, faults told in document order
-    values.py      numbers, dates, tenors          names.py      day counts, calendars, ...
-    market.py      what a valuation finds in its market; its parts:
-                   curves.py curve_elements.py bootstrap.py quotes.py indices.py
-                   underlyings.py volatility.py volatility_choice.py
+    values.py      numbers, dates, tenors          names.py       day counts, calendars, ...
+    currencies.py  their codes and calendars       errors.py      a code, a place, a sentence
     model.py  calculator.py  position.py           the parts of a task that are not the market
-    kinds/         one file per instrument kind; what several share stands beside it:
-                   bond_terms.py coupons.py yields.py bonds.py cancellation.py,
-                   loan_terms.py amortisation.py,
-                   option_terms.py option_values.py spot_options.py
-    outputs.py     results -> analytics            bumps.py      sensitivities by revaluation
+    market.py      what a valuation finds in its market; its parts:
+                   market_elements.py curves.py curve_elements.py bootstrap.py clocked_curves.py
+                   quotes.py indices.py underlyings.py
+                   volatility.py volatility_points.py volatility_choice.py
+    outputs.py     results -> analytics            bumps.py       sensitivities by revaluation
+
+    kinds/         one file per instrument kind; what several share stands beside it, by family:
+      bonds        bond_terms.py coupons.py bonds.py cancellation.py yields.py
+      known flows  known_flows.py                  loans: loan_terms.py amortisation.py
+      rates        swap_terms.py rate_legs.py swaps.py rate_options.py
+      on a spot    option_terms.py option_processes.py spot_states.py spot_instruments.py
+        European   spot_options.py option_values.py
+        American   early_exercise.py               barrier: barriers.py
+        Asian      averages.py average_terms.py average_history.py
+                   arithmetic_averages.py geometric_averages.py
+        forwards   forwards.py
+      credit       credit_terms.py credit_curves.py isda_curves.py credit.py
 """
 
 from vnas.engine.errors import EngineError

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from vnas.engine.market import Market
 
 BASIS_POINT = 1e-4
+DAYS_A_YEAR = 365.0
 EFFECTIVE_BUMP = 25 * BASIS_POINT  # for duration and convexity of cancellable bonds
 
 Valuer = Callable[[Market], float]
@@ -17,6 +18,11 @@ Valuer = Callable[[Market], float]
 def dv01(value: Valuer, market: Market) -> float:
     """Give (value at -1 bp - value at +1 bp) / 2, all curves and rates moved in parallel."""
     return (value(market.shifted(-BASIS_POINT)) - value(market.shifted(BASIS_POINT))) / 2.0
+
+
+def theta(value: Valuer, market: Market) -> float:
+    """Give (value tomorrow - value today) * 365, the curves staying as they were read."""
+    return (value(market.on(market.evaluation + 1)) - value(market)) * DAYS_A_YEAR
 
 
 def effective_duration(value: Valuer, market: Market) -> float:

@@ -5,7 +5,7 @@ so that a curve keeps its shape between groups. `Curve` is a term structure seen
 date. `curve_elements` makes them of the document, `bootstrap` of quotes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,9 +80,12 @@ def spreaded(structure: Structure, spread: float) -> Structure:
 class Curve:
     """A curve seen from the evaluation date."""
 
-    def __init__(self, structure: Structure, evaluation: Date) -> None:
+    def __init__(
+        self, structure: Structure, evaluation: Date, pillars: Sequence[Date] = ()
+    ) -> None:
         self.structure = structure
         self.evaluation = evaluation
+        self.pillars = pillars  # the dates of its nodes, where it has any
         self.reference = structure.referenceDate()
         self.handle = ql.YieldTermStructureHandle(structure)  # as quoted: to forecast with
         self._at_evaluation = structure.discount(evaluation) if self.reference < evaluation else 1.0

@@ -22,6 +22,7 @@ from vnas.engine.names import currency
 from vnas.engine.values import Leaf, attribute_of, leaf_of, path_of, text_of
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _END = 1 << 60  # behind every child: where a missing element would stand
 
@@ -101,6 +102,18 @@ class Fields:
             return stand_in
         value = self.parsed(child, parse)
         return stand_in if value is None else value
+
+    def need_one(
+        self, name: str, parse: Callable[[Leaf], T], other: str, parse_other: Callable[[Leaf], U]
+    ) -> tuple[T | None, U | None]:
+        """Read a required child that another may stand in for; the other of two is not used."""
+        value, instead = self.maybe(name, parse), self.maybe(other, parse_other)
+        if self.first(name) is None and self.first(other) is None:
+            self.missing(name)
+        if value is not None and instead is not None:
+            self.faults.warn("VNP-105", f"{other} was not used: {name} is given")
+            instead = None
+        return value, instead
 
     def every(self, name: str, parse: Callable[[Leaf], T]) -> list[T]:
         """Read a repeated child; wrong ones are noted and left out."""

@@ -63,6 +63,18 @@ class Index:
                 sentence = f"the fixing of {self.name} on {date.ISO()} is missing"
                 raise where.error("VNP-211", sentence)
 
+    def require_for(self, leg: list[Any], evaluation: Date, where: Leaf) -> None:
+        """Check the past fixings that the coming payments of a leg need; see `require`."""
+        for flow in leg:
+            if flow.date() <= evaluation:
+                continue
+            if self.overnight:
+                dates = list(ql.as_overnight_indexed_coupon(flow).fixingDates())
+            else:
+                coupon = ql.as_floating_rate_coupon(flow)
+                dates = [] if coupon is None else [coupon.fixingDate()]  # None: with a gearing of 0
+            self.require(dates, evaluation, where)
+
 
 def read(leaf: Leaf, element: etree._Element | None, market_currency: str) -> Index:
     """Find an index by name; `element` is the market's, if it has one of this name.

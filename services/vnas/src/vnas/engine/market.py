@@ -1,4 +1,4 @@
-"""What a valuation finds in its market: curves, rates, indices, spots, exchange rates.
+"""What a valuation finds in its market: curves, rates and indices, seen from a date.
 
 Read on demand: a task pays for what it uses, and a fault in data that it does not use is not its
 fault. `shifted` gives the same market with all curves and rates moved in parallel, `on` the market
@@ -11,17 +11,16 @@ from contextlib import contextmanager
 import QuantLib as ql
 from lxml import etree
 
-from vnas.engine import bootstrap, curve_elements, curves, indices, names, values
+from vnas.engine import bootstrap, curve_elements, curves, indices
 from vnas.engine.curves import Curve, RawCurve
 from vnas.engine.errors import EngineError, quoted
-from vnas.engine.fields import Faults, Fields
+from vnas.engine.fields import Faults
 from vnas.engine.indices import Index
+from vnas.engine.market_elements import MarketElements
 from vnas.engine.values import Date, Leaf, attribute_of, leaf_of, path_of
 
-DEFAULT_CURRENCY = "USD"
 
-
-class Market:
+class Market(MarketElements):
     """The ``market`` element of a task, or none at all, seen from an evaluation date."""
 
     def __init__(
@@ -35,16 +34,13 @@ class Market:
         read_on: Date | None = None,
         raw: dict[str, RawCurve] | None = None,
     ) -> None:
-        self.element = element
-        self.path = path
+        super().__init__(element, path, faults)
         self.evaluation = evaluation
         self.read_on = evaluation if read_on is None else read_on  # the task's own date
-        self.faults = faults  # for warnings only
         self.shift = shift  # of every continuous zero rate
         self._raw = {} if raw is None else raw  # by path; the same however seen
         self._curves: dict[tuple[str, float, float], Curve] = {}
         self._indices: dict[str, Index] = {}
-        self._currency: str | None = None
         self._solving: list[str] = []
 
     def shifted(self, shift: float) -> "Market":
@@ -89,32 +85,6 @@ class Market:
         finally:
             settings.evaluationDate = before
 
-    @property
-    def currency(self) -> str:
-        """The market's currency, for everything that does not name one."""
-        if self._currency is None:
-            self._currency = DEFAULT_CURRENCY
-            if self.element is not None:
-                fields = Fields(self.element, self.faults)
-                faults = Faults()
-                self._currency = Fields(self.element, faults).get(
-                    "currency", names.currency, DEFAULT_CURRENCY
-                )
-                faults.raise_first()
-                fields.known_currency(self._currency)
-        return self._currency
-
-    def find(self, tag: str, name: str) -> etree._Element | None:
-        """Find the child with this tag and ``name`` attribute, compared exactly."""
-        if self.element is None:
-            return None
-        found = self.element.iterchildren(tag)
-        return next((child for child in found if (child.get("name") or "").strip() == name), None)
-
-    def all(self, tag: str) -> list[etree._Element]:
-        """Give the market's children with a tag."""
-        return [] if self.element is None else list(self.element.iterchildren(tag))
-
     # --- curves ----------------------------------------------------------------------------------
 
     def curve(self, name: Leaf, spread: float = 0.0, *, shifts: bool = True) -> Curve:
@@ -136,24 +106,16 @@ class Market:
             return self.curve(named, spread)
         for element in self.all("discountCurve"):
             leaf = leaf_of(element)
-            if leaf is not None and self._currency_of(element) == currency:
+            if leaf is not None and self.currency_of(element) == currency:
                 return self.curve(leaf, spread)
         for tag in ("curve", "rate"):
             for element in self.all(tag):
-                if self._currency_of(element) == currency and (
+                if self.currency_of(element) == currency and (
                     tag == "curve" or leaf_of(element) is not None
                 ):
                     return self._curve(element, spread)
         sentence = f"the market has no curve and no rate for {quoted(currency)}"
         raise EngineError("VNP-206", where or self.path, sentence)
-
-    def _currency_of(self, element: etree._Element) -> str:
-        """Give the currency of a curve or rate: a curve may say it in a child, as quotes do."""
-        leaf = attribute_of(element, "currency")
-        child = element.find("currency")
-        if leaf is None and child is not None:
-            leaf = leaf_of(child)
-        return self.currency if leaf is None else names.currency(leaf)
 
     def _curve(self, element: etree._Element, spread: float, *, shifts: bool = True) -> Curve:
         path = path_of(element)
@@ -162,7 +124,8 @@ class Market:
         if key not in self._curves:
             raw = self._read(element, path)
             structure = curves.spreaded(raw.structure, raw.spread + spread + shift)
-            self._curves[key] = Curve(structure, self.evaluation)
+            pillars: tuple[Date, ...] = getattr(raw.structure, "dates", tuple)()
+            self._curves[key] = Curve(structure, self.evaluation, pillars)
         return self._curves[key]
 
     def _read(self, element: etree._Element, path: str) -> RawCurve:
@@ -222,23 +185,3 @@ class Market:
         if index.curve is not None:
             return self.curve(index.curve)
         return self.discounting(index.currency, where=where.path)
-
-    # --- exchange rates --------------------------------------------------------------------------
-
-    def exchange(self, source: str, target: str) -> float | None:
-        """Give the price of one unit of `source` in `target` from one pair; None without it."""
-        if source == target:
-            return 1.0
-        for pair, inverted in ((source + target, False), (target + source, True)):
-            for element in self.all("fx"):
-                if (element.get("pair") or "").strip() == pair:
-                    spot = self.spot(Fields(element, Faults()))
-                    return 1.0 / spot if inverted else spot
-        return None
-
-    @staticmethod
-    def spot(fields: Fields) -> float:
-        """Read the required ``spot`` of an underlying or a pair."""
-        spot = fields.need("spot", values.positive, 1.0)
-        fields.faults.raise_first()
-        return spot

@@ -11,7 +11,7 @@ from lxml import etree
 
 from vnas.engine import values
 from vnas.engine.calculator import chosen
-from vnas.engine.errors import EngineError
+from vnas.engine.errors import EngineError, quoted
 from vnas.engine.fields import Faults, Fields
 from vnas.engine.values import Leaf
 
@@ -72,7 +72,8 @@ def _process(leaf: Leaf) -> Leaf:
     """Check that the process is one of the vocabulary, whatever the kind makes of it."""
     known: Sequence[str] = [name.lower() for name in PROCESSES]
     if leaf.text.lower() not in known:
-        raise leaf.error("VNP-204", f"the process is not one of {', '.join(PROCESSES)}")
+        sentence = f"the process {quoted(leaf.text)} is not one of {', '.join(PROCESSES)}"
+        raise leaf.error("VNP-204", sentence)
     return leaf
 
 

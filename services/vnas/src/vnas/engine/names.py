@@ -140,7 +140,8 @@ def _reader(what: str, names: Mapping[str, Any]) -> Callable[[Leaf], Any]:
         try:
             return by_name[leaf.text.lower()]
         except KeyError:
-            raise leaf.error("VNP-204", f"{quoted(leaf.text)} is not a {what}") from None
+            sentence = f"{quoted(leaf.text)} is not a {what}: {', '.join(names)}"
+            raise leaf.error("VNP-204", sentence) from None
 
     return read
 
@@ -157,7 +158,8 @@ def day_count_name(leaf: Leaf) -> str:
     """Give the day count's first name in the list, under whichever name it was written."""
     found = _DAY_COUNT_BY_NAME.get(leaf.text.lower())
     if found is None:
-        raise leaf.error("VNP-204", f"{quoted(leaf.text)} is not a day count")
+        listed = ", ".join(names[0] for names, _ in _DAY_COUNTS)
+        raise leaf.error("VNP-204", f"{quoted(leaf.text)} is not a day count: {listed}")
     return found[0]
 
 
@@ -177,7 +179,8 @@ def calendar(leaf: Leaf) -> Calendar:
     for name in leaf.text.split("+"):
         make = _CALENDAR_BY_NAME.get(name.strip().lower())
         if make is None:
-            raise leaf.error("VNP-204", f"{quoted(leaf.text)} is not a calendar")
+            sentence = f"{quoted(leaf.text)} is not a calendar: {', '.join(_CALENDARS)}"
+            raise leaf.error("VNP-204", sentence)
         joined = make() if joined is None else ql.JointCalendar(joined, make(), ql.JoinHolidays)
     return joined
 

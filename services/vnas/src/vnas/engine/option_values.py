@@ -1,42 +1,19 @@
 """The value of one European payoff in one state of the market, by each process and method.
 
-`spot_options` makes the states and asks. Closed forms and grids are QuantLib's, for the normal
-process Bachelier's formula and a grid for the forward; Monte Carlo draws the price at expiry.
+`spot_options` asks. Closed forms and grids are QuantLib's, for the normal process Bachelier's
+formula and a grid for the forward; Monte Carlo draws the price at expiry.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import QuantLib as ql
 
 from vnas.engine.calculator import GRID_STEPS, Calculator
-from vnas.engine.curves import Curve
 from vnas.engine.option_terms import Terms
-from vnas.engine.values import Date
+from vnas.engine.spot_states import State
 
 ANALYTIC, FINITE_DIFFERENCE, MONTE_CARLO = "analytic", "finiteDifference", "monteCarlo"
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Everything that the value depends on, on one market with one set of bumps."""
-
-    evaluation: Date
-    spot: float  # for settlement today
-    spot_factor: float  # of today's spot to the quoted one
-    drift: Curve
-    spread_factor: float  # what the discount spread takes off
-    carry: Curve
-    dividends: Any  # ql.DividendVector
-    escrowed: float  # what the coming dividends are worth in today's spot
-    structure: Any  # ql.BlackVolTermStructure
-    volatility_bump: float
-
-    def forward(self, expiry: Date) -> float:
-        """Give the forward price at expiry."""
-        net = self.spot - self.escrowed
-        return net * self.carry.discount(expiry) / self.drift.discount(expiry)
 
 
 class Payoff:
@@ -50,17 +27,8 @@ class Payoff:
         self.payoff = ql.PlainVanillaPayoff(terms.kind, terms.strike)
         self._draws: tuple[float, ...] = ()
 
-    @property
-    def sign(self) -> float:
-        """1 for a call, -1 for a put."""
-        return 1.0 if self.terms.kind == ql.Option.Call else -1.0
-
-    def at_expiry(self, spot: float) -> float:
-        """Give what is paid on the day of expiry."""
-        return float(self.payoff(spot))
-
     def value(self, state: State) -> float:
-        """Value one unit of the payoff, before the discount spread."""
+        """Value one unit of the payoff."""
         if self.method == MONTE_CARLO:
             return self._paths(state)
         if self.process == "lognormal":
@@ -78,42 +46,26 @@ class Payoff:
     def option(self, state: State) -> Any:
         """Make the lognormal option with the engine of the method."""
         option = ql.VanillaOption(self.payoff, ql.EuropeanExercise(self.terms.expiry))
-        process = self._process(state)
+        flat = state.flat(self.terms.expiry, self.terms.strike)
+        volatility = flat if state.volatility_bump else state.structure
         if self.method == FINITE_DIFFERENCE:
+            process = state.stepping(volatility, self.terms.expiry)
             steps = self.calculator.time_steps or GRID_STEPS
             engine = ql.FdBlackScholesVanillaEngine(
                 process, state.dividends, steps, self.calculator.grid_points
             )
         elif state.escrowed:
+            process = state.process(volatility, self.terms.expiry)
             engine = ql.AnalyticDividendEuropeanEngine(process, state.dividends)
         else:
+            process = state.process(volatility, self.terms.expiry)
             engine = ql.AnalyticEuropeanEngine(process)
         option.setPricingEngine(engine)
         return option
 
-    def _process(self, state: State) -> Any:
-        structure = self._flat(state) if state.volatility_bump else state.structure
-        return ql.BlackScholesMertonProcess(
-            ql.QuoteHandle(ql.SimpleQuote(state.spot)),
-            state.carry.valuing(),
-            state.drift.valuing(),
-            ql.BlackVolTermStructureHandle(structure),
-        )
-
-    def _flat(self, state: State) -> Any:
-        """Give the one volatility at strike and expiry, which decides a European payoff."""
-        counter = state.structure.dayCounter()
-        bumped = self.volatility(state) + state.volatility_bump
-        return ql.BlackConstantVol(state.evaluation, ql.NullCalendar(), bumped, counter)
-
     def deviation(self, state: State) -> float:
         """Give the normal standard deviation of the forward at expiry."""
-        bumped = self.volatility(state) + state.volatility_bump
-        return bumped * math.sqrt(state.structure.timeFromReference(self.terms.expiry))
-
-    def volatility(self, state: State) -> float:
-        """Give the volatility at strike and expiry, without a bump."""
-        return float(state.structure.blackVol(self.terms.expiry, self.terms.strike))
+        return math.sqrt(state.variance(self.terms.expiry, self.terms.strike))
 
     def forward_and_discount(self, state: State) -> tuple[float, float]:
         """Give the forward price and the discount factor at expiry."""
@@ -141,7 +93,7 @@ class Payoff:
         The draws are those of QuantLib's pseudo-random Monte Carlo engine with one step.
         """
         forward, discount = self.forward_and_discount(state)
-        deviation, strike, sign = self.deviation(state), self.terms.strike, self.sign
+        deviation, strike, sign = self.deviation(state), self.terms.strike, self.terms.sign
         draws = self._normal_draws()
         if self.process == "normal":
             prices = (forward + deviation * z for z in draws)

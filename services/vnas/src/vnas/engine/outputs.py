@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import QuantLib as ql
 from lxml import etree
 
-from vnas.engine.errors import EngineError
+from vnas.engine.errors import EngineError, quoted
 from vnas.engine.fields import Faults, Fields
 from vnas.engine.values import Date, attribute_of, path_of, text_of
 
@@ -180,7 +180,7 @@ def _unit(element: etree._Element) -> float:
         return 1.0
     factor = units.get(unit.text.lower())
     if factor is None:
-        raise unit.error("VNP-204", f"the unit is not one of {', '.join(units)}")
+        raise unit.error("VNP-204", f"{quoted(unit.text)} is not one of {', '.join(units)}")
     return factor
 
 

@@ -14,7 +14,8 @@ from vnas.engine import calculator, kinds, model, outputs, position, values
 from vnas.engine.calculator import Calculator
 from vnas.engine.errors import EngineError, quantlib_code, quoted
 from vnas.engine.fields import Faults, Fields
-from vnas.engine.market import DEFAULT_CURRENCY, Market
+from vnas.engine.market import Market
+from vnas.engine.market_elements import DEFAULT_CURRENCY
 from vnas.engine.model import Model
 from vnas.engine.position import Position
 from vnas.engine.values import Date, Leaf, attribute_of, leaf_of, path_of
@@ -173,12 +174,7 @@ def _kind(instrument: etree._Element) -> etree._Element | None:
     if len(found) > 1:
         sentence = f"{found[0].tag} and {found[1].tag}: an instrument has one kind"
         raise EngineError("VNP-209", path_of(found[1]), sentence)
-    if not found:
-        return None
-    if not kinds.available(str(found[0].tag)):
-        sentence = f"kind {found[0].tag} is not available in this engine version"
-        raise EngineError("VNP-301", path_of(found[0]), sentence)
-    return found[0]
+    return found[0] if found else None
 
 
 def _without_kind(instrument: etree._Element, analytics: etree._Element, faults: Faults) -> None:

@@ -13,7 +13,7 @@ from lxml import etree
 
 from vnas.engine import curve_elements, curves, names, values
 from vnas.engine.curves import Curve
-from vnas.engine.errors import EngineError, quoted
+from vnas.engine.errors import quoted
 from vnas.engine.fields import Faults, Fields
 from vnas.engine.market import Market
 from vnas.engine.values import Date, Leaf, attribute_of, path_of
@@ -38,15 +38,19 @@ class Underlying:
     dividends: list[Dividend] = field(default_factory=list)
     spot_date: Date | None = None  # when the spot rate of a pair settles
 
-    def coming(self, evaluation: Date, expiry: Date) -> list[Dividend]:
-        """Give the dividends that an option on the share loses."""
-        return [one for one in self.dividends if evaluation < one.date <= expiry]
+    def coming(self, after: Date, until: Date) -> list[Dividend]:
+        """Give the dividends after one day and up to another."""
+        return [one for one in self.dividends if after < one.date <= until]
 
-    def to_today(self, discounting: Curve, carry: Curve) -> float:
-        """Give what the spot rate is multiplied by to be one for today's settlement."""
+    def to_today(self, market: Market, discounting: Curve, carry: Curve) -> float:
+        """Give what the spot rate is multiplied by to be one for today's settlement.
+
+        On a later day the same rate is one that settles as many days later.
+        """
         if self.spot_date is None:
             return 1.0
-        return discounting.discount(self.spot_date) / carry.discount(self.spot_date)
+        settled = market.evaluation + (self.spot_date - market.read_on)
+        return discounting.discount(settled) / carry.discount(settled)
 
 
 def share(market: Market, named: Leaf | None, path: str) -> Underlying:
@@ -55,7 +59,7 @@ def share(market: Market, named: Leaf | None, path: str) -> Underlying:
     Raises EngineError VNP-206 when the market lacks it, VNP-201 at `path` when it has several and
     none is named.
     """
-    fields = Fields(_element(market, named, path), Faults())
+    fields = Fields(market.named_or_only("underlying", named, path), Faults())
     currency = fields.attribute("currency", names.currency)
     spot = fields.need("spot", values.positive, 1.0)
     yield_, curve = fields.first("dividendYield"), fields.maybe("dividendCurve", values.leaf)
@@ -81,20 +85,6 @@ def share(market: Market, named: Leaf | None, path: str) -> Underlying:
         market.faults.warn("VNP-105", "dividendYield was not used: there is a dividendCurve")
     kept = sorted((one for one in dividends if one is not None), key=lambda one: one.date)
     return Underlying(currency, spot, fields.first("volatility"), carry, kept)
-
-
-def _element(market: Market, named: Leaf | None, path: str) -> etree._Element:
-    if named is not None:
-        found = market.find("underlying", named.text)
-        if found is None:
-            raise named.error("VNP-206", f"the market has no underlying {quoted(named.text)}")
-        return found
-    listed = market.all("underlying")
-    if not listed:
-        raise EngineError("VNP-206", path, "the market has no underlying")
-    if len(listed) > 1:
-        raise EngineError("VNP-201", path, "the market has several underlyings: name one")
-    return listed[0]
 
 
 def _dividend(fields: Fields) -> Dividend | None:

@@ -170,13 +170,13 @@ def ranged(
     def read(leaf: Leaf) -> T:
         value: Any = parse(leaf)
         if low is not None and value < low:
-            raise leaf.error("VNP-208", f"{quoted(leaf.text)} is less than {low:g}")
+            raise leaf.error("VNP-208", f"{quoted(leaf.text)} is less than {low:.12g}")
         if high is not None and value > high:
-            raise leaf.error("VNP-208", f"{quoted(leaf.text)} is more than {high:g}")
+            raise leaf.error("VNP-208", f"{quoted(leaf.text)} is more than {high:.12g}")
         if above is not None and value <= above:
-            raise leaf.error("VNP-208", f"{quoted(leaf.text)} is not more than {above:g}")
+            raise leaf.error("VNP-208", f"{quoted(leaf.text)} is not more than {above:.12g}")
         if below is not None and value >= below:
-            raise leaf.error("VNP-208", f"{quoted(leaf.text)} is not less than {below:g}")
+            raise leaf.error("VNP-208", f"{quoted(leaf.text)} is not less than {below:.12g}")
         return value  # type: ignore[no-any-return]
 
     return read

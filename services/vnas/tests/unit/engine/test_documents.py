@@ -1,16 +1,12 @@
 """What a task document goes through: kept, filled, repeated, told apart from broken ones."""
 
 import os
-import random
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from lxml import etree
 
 from vnas import engine
@@ -138,108 +134,6 @@ def test_terms_inside_the_kind_win_over_those_beside_it(valued):
     outcome = valued("<quantity>5</quantity><currency>USD</currency>" + inside, market=market)
     assert outcome.element("price").get("currency") == "EUR"
     assert outcome.number("price") == pytest.approx(300 * 2.718281828459045 ** (-0.02 * 2))
-
-
-FLOATING = (
-    "<floatingRateBond><issueDate>2025-03-17</issueDate><maturityDate>2028-03-17</maturityDate>"
-    "<coupon><index>EURIBOR6M</index></coupon></floatingRateBond>"
-)
-# --- determinism ---------------------------------------------------------------------------------
-
-MIX = [
-    (ZERO, {}),
-    (ZERO, {"date": "2026-03-02"}),
-    (FIXED, {"analytics": "<price/><yield/><dv01/><cashFlows/>"}),
-    (
-        FLOATING,
-        {
-            "market": "<currency>EUR</currency><rate>0.02</rate><index name='EURIBOR6M'>"
-            "<fixing date='2025-03-13'>0.021</fixing><fixing date='2025-09-15'>0.022</fixing>"
-            "</index>"
-        },
-    ),
-    (
-        # The same coupons without the fixings: must fail whoever loaded them before.
-        FLOATING,
-        {"market": "<currency>EUR</currency><rate>0.02</rate>"},
-    ),
-    (
-        (
-            "<floatingRateBond><issueDate>2025-09-17</issueDate><maturityDate>2028-09-17"
-            "</maturityDate><coupon><index>EURIBOR6M</index><frequency>Quarterly</frequency>"
-            "</coupon></floatingRateBond>"
-        ),
-        {
-            "market": "<currency>EUR</currency><curve name='E'><node tenor='1M'>0.01</node>"
-            "<node tenor='3Y'>0.03</node></curve>",
-            "calculator": "<parCoupons>false</parCoupons>",
-        },
-    ),
-    (
-        "<cancellableBond><coupon><rate>0.06</rate></coupon></cancellableBond>",
-        {"model": "<volatility><hjm><factor><term/></factor></hjm></volatility>"},
-    ),
-    (
-        (
-            "<yieldCurve><index>SOFR</index><ois tenor='1Y'><rate>0.04</rate></ois>"
-            "<ois tenor='5Y'><rate>0.035</rate></ois></yieldCurve>"
-        ),
-        {"analytics": "<curve/>"},
-    ),
-    (
-        (
-            "<homeLoan><principal>1000</principal><rate>0.05</rate><startDate>2020-01-31</startDate>"
-            "<term>30Y</term></homeLoan>"
-        ),
-        {},
-    ),
-    (
-        "<europeanOption><type>call</type><strike>100</strike><tenor>1Y</tenor></europeanOption>",
-        {
-            "market": "<rate>0.04</rate><underlying name='A'><spot>100</spot>"
-            "<volatility>0.2</volatility></underlying>",
-            "calculator": "<method>monteCarlo</method><samples>500</samples>",
-            "analytics": "<price/><theta/>",
-        },
-    ),
-    ("<zeroCouponBond/>", {}),
-]
-
-
-def answer(body: bytes) -> bytes:
-    try:
-        return engine.value(body)
-    except engine.EngineError as error:
-        return error.line().encode()
-
-
-@pytest.fixture(scope="module")
-def fresh(task_document, engine_process):
-    """What a process of its own answers to each task of the mix."""
-    bodies = [task_document(instrument, **parts) for instrument, parts in MIX]
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        finished = list(pool.map(engine_process, bodies))
-    return {
-        body: done.stdout if done.returncode == 0 else done.stderr.strip()
-        for body, done in zip(bodies, finished, strict=True)
-    }
-
-
-@settings(max_examples=8, deadline=None)
-@given(order=st.permutations(range(len(MIX))))
-def test_any_order_of_tasks_gives_what_fresh_processes_give(fresh, order):
-    bodies = list(fresh)
-    for number in order:
-        assert answer(bodies[number]) == fresh[bodies[number]]
-
-
-def test_a_task_repeated_many_times_gives_the_same_bytes(task_document):
-    bodies = [task_document(instrument, **parts) for instrument, parts in MIX]
-    first = [answer(body) for body in bodies]
-    shuffled = list(range(len(bodies))) * 5
-    random.Random(7).shuffle(shuffled)
-    for number in shuffled:
-        assert answer(bodies[number]) == first[number]
 
 
 # --- as a script ---------------------------------------------------------------------------------

@@ -202,6 +202,13 @@ def nodes(*pairs: tuple[str, object]) -> str:
             id="currency",
         ),
         pytest.param(
+            FIXED.format(COUPON.format("")),  # whose calendar would be that of the currency
+            {"market": "<currency>eur</currency><rate>0.04</rate>"},
+            "VNP-204",
+            "/market/currency",
+            id="currency of the market",
+        ),
+        pytest.param(
             ZERO.format(TWO_YEARS + "<discountSpread unit='bps'>10</discountSpread>"),
             {},
             "VNP-204",
@@ -427,7 +434,6 @@ def nodes(*pairs: tuple[str, object]) -> str:
             id="213",
         ),
         # 301 .. 304
-        pytest.param("<barrierOption/>", {}, "VNP-301", AT + "/barrierOption", id="kind not yet"),
         pytest.param(
             ZERO.format(TWO_YEARS),
             {"calculator": "<method>tree</method>"},

@@ -1,9 +1,9 @@
 """The kinds of instrument: one module for each, found by its name.
 
-How to add a kind, say ``fxForward``:
+How to add a kind, say ``fxSwap``:
 
-1. Its name is in `VOCABULARY` already; a new word of the vocabulary is added there.
-2. Write ``kinds/fx_forward.py`` (the name in snake case) with one public function
+1. Add its name to `VOCABULARY`.
+2. Write ``kinds/fx_swap.py`` (the name in snake case) with one public function
 
        def value(task: Task) -> Priced
 
@@ -26,8 +26,6 @@ How to add a kind, say ``fxForward``:
 import importlib
 import re
 from collections.abc import Callable
-from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,22 +62,8 @@ VOCABULARY = frozenset(
 Kind = Callable[["Task"], "Priced"]
 
 
-def available(name: str) -> bool:
-    """Tell whether this version of the engine prices a kind of the vocabulary."""
-    return name in VOCABULARY and _has_module(name)
-
-
 def find(name: str) -> Kind:
-    """Import the function that values a kind; only for one that is `available`."""
-    found: Kind = importlib.import_module(_module(name)).value
-    return found
-
-
-@cache
-def _has_module(name: str) -> bool:
-    return find_spec(_module(name)) is not None
-
-
-def _module(name: str) -> str:
+    """Import the function that values a kind of the vocabulary."""
     snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-    return f"{__name__}.{snake}"
+    found: Kind = importlib.import_module(f"{__name__}.{snake}").value
+    return found

@@ -38,7 +38,7 @@ def value(task: Task) -> Priced:
     plain = legs.plain(index.unforecast())
     if plain[-1].date() <= task.evaluation:
         return outputs.expired(task.currency, "discounting")
-    _require_fixings(task, coupon, index, plain)
+    index.require_for(plain, task.evaluation, coupon.index)
     cache: dict[float, Any] = {}
 
     def bond_on(market: Market) -> Any:
@@ -153,17 +153,3 @@ def _pricer(task: Task, terms: Terms, coupon: Coupon, index: Index) -> Any:
     if index.overnight:
         return ql.BlackCompoundingOvernightIndexedCouponPricer(handle)
     return ql.BlackIborCouponPricer(handle)
-
-
-def _require_fixings(task: Task, coupon: Coupon, index: Index, plain: list[Any]) -> None:
-    """Tell (VNP-211) the first past fixing that a coming payment needs and the market lacks."""
-    assert coupon.index is not None
-    for flow in plain:
-        if flow.date() <= task.evaluation:
-            continue
-        if index.overnight:
-            dates = list(ql.as_overnight_indexed_coupon(flow).fixingDates())
-        else:
-            floating = ql.as_floating_rate_coupon(flow)
-            dates = [] if floating is None else [floating.fixingDate()]
-        index.require(dates, task.evaluation, coupon.index)

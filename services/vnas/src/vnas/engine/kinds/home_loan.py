@@ -1,20 +1,10 @@
 """``homeLoan``: an amortising loan with resets and prepayment, discounted with a spread."""
 
-from typing import Any
-
-import QuantLib as ql
-
-from vnas.engine import bumps, loan_terms, outputs, yields
-from vnas.engine.errors import EngineError
-from vnas.engine.fields import Fields
+from vnas.engine import bumps, loan_terms, outputs
+from vnas.engine.known_flows import METHOD, KnownFlows
 from vnas.engine.loan_terms import Dated, Terms
-from vnas.engine.market import Market
 from vnas.engine.outputs import Compute, Flow, Priced
 from vnas.engine.task import Task
-from vnas.engine.yields import YieldTerms
-
-_DAYS_A_YEAR = 365.0
-_PAID_TODAY = False  # flows on the evaluation date are past
 
 
 def value(task: Task) -> Priced:
@@ -22,23 +12,19 @@ def value(task: Task) -> Priced:
     terms = loan_terms.read(task)
     task.ignore_quote()
     task.check()
-    task.calculator.choose("discounting")
+    task.calculator.choose(METHOD)
     loan = _Loan(task, loan_terms.dated(task, terms), terms)
     if not loan.coming:
-        return outputs.expired(task.currency, "discounting")
+        return outputs.expired(task.currency, METHOD)
     compute: dict[str, Compute] = {
-        "price": lambda _: loan.value_on(task.market) * loan.scale,
+        **KnownFlows(task, [(one.paid, one.period.amount) for one in loan.coming]).outputs(),
         "accruedInterest": lambda _: loan.accrued() * loan.scale,
         "outstandingBalance": lambda _: loan.balance() * loan.scale,
         "payment": lambda _: loan.coming[0].period.instalment * loan.scale,
         "weightedAverageLife": lambda _: loan.average_life(),
-        "yield": lambda asked: loan.rate(asked).rate(),
-        "duration": loan.duration,
-        "convexity": loan.convexity,
-        "dv01": lambda _: bumps.dv01(loan.value_on, task.market) * loan.scale,
         "cashFlows": lambda _: loan.cash_flows(),
     }
-    return Priced("discounting", task.currency, compute)
+    return Priced(METHOD, task.currency, compute)
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -53,18 +39,6 @@ class _Loan:
         self.gone = [one for one in dated if one.paid <= task.evaluation]
         self.coming = [one for one in dated if one.paid > task.evaluation]
         self.principal = terms.principal
-        self._values: dict[float, float] = {}  # by the market's shift
-        self.flows = [ql.SimpleCashFlow(one.period.amount, one.paid) for one in self.coming]
-
-    def value_on(self, market: Market) -> float:
-        """Discount what is still to come."""
-        if market.shift not in self._values:
-            position = self.task.position
-            curve = market.discounting(
-                self.task.currency, position.discount_curve, position.discount_spread
-            )
-            self._values[market.shift] = curve.worth(self.flows)
-        return self._values[market.shift]
 
     def balance(self) -> float:
         """Give the balance after the last payment on or before the evaluation date."""
@@ -83,43 +57,7 @@ class _Loan:
         total = sum(amount for amount, _ in repaid)
         evaluation = self.task.evaluation
         weighted = sum(amount * float(day - evaluation) for amount, day in repaid)
-        return weighted / total / _DAYS_A_YEAR
-
-    def rate(self, asked: Fields) -> Any:
-        """Solve for the yield at which the flows are worth the price."""
-        default = YieldTerms(ql.Compounded, int(ql.Annual), ql.Actual365Fixed())
-        terms = yields.terms_beside(default, asked)
-        price = self.value_on(self.task.market)
-        evaluation = self.task.evaluation
-        try:
-            found = ql.CashFlows.yieldRate(
-                self.flows,
-                price,
-                terms.day_count,
-                terms.compounding,
-                terms.frequency,
-                _PAID_TODAY,
-                evaluation,
-                evaluation,
-                yields.ACCURACY,
-            )
-        except RuntimeError as err:
-            sentence = f"no yield gives the price {price:.6g}: {err}"
-            raise EngineError("VNP-404", self.task.path, sentence) from err
-        return terms.of(found)
-
-    def duration(self, asked: Fields) -> float:
-        """Duration in years at the loan's yield."""
-        kind = yields.duration_type(asked)
-        rate = self.rate(asked)
-        evaluation = self.task.evaluation
-        return float(ql.CashFlows.duration(self.flows, rate, kind, _PAID_TODAY, evaluation))
-
-    def convexity(self, asked: Fields) -> float:
-        """Convexity in years squared at the loan's yield."""
-        rate = self.rate(asked)
-        evaluation = self.task.evaluation
-        return float(ql.CashFlows.convexity(self.flows, rate, _PAID_TODAY, evaluation))
+        return weighted / total / bumps.DAYS_A_YEAR
 
     def cash_flows(self) -> list[Flow]:
         """Give the holder's flows with their parts, of the position."""
