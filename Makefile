@@ -7,15 +7,21 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCAL  := -e libs/vncore -e 'libs/vnclient[local]' -e services/vnapi -e services/vnvs -e 'services/vnas[engine]'
 PINS   := constraints.txt pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
 DEMO   := examples/requests/bond-desk.xml
+SAMPLES := $(addprefix examples/requests/,bond-desk.xml home-loans.xml options-book.xml rates-desk.xml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-redis chaos up format lint types imports checks unit docs bench clean
+.PHONY: help demo samples test test-redis chaos up format lint types imports checks unit docs bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.run  ## value the bond desk with the embedded stack and show the results
 	@$(BIN)/vn run $(DEMO) --out .vn/demo/response.xml --table
+
+samples: $(VENV)/.dev  ## value all the sample requests, with a local S3 for those that read from one
+	@for request in $(SAMPLES); do \
+		$(BIN)/python scripts/with_local_s3.py examples/requests/s3 $(BIN)/vn run $$request --table || exit; \
+	done
 
 up: $(VENV)/.run  ## the whole stack in the foreground on port 8080 until Ctrl-C; data under .vn/
 	@$(BIN)/vn up --port 8080 --data .vn
@@ -28,6 +34,7 @@ checks: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/errors_doc.py --check
+	$(BIN)/python scripts/pricing_doc.py --check
 
 unit: $(VENV)/.dev
 	$(BIN)/pytest -q -n auto --dist loadfile
@@ -51,6 +58,7 @@ types: $(VENV)/.dev  ## mypy, strict
 
 docs: $(VENV)/.dev  ## rewrite the generated pages
 	$(BIN)/python scripts/errors_doc.py
+	$(BIN)/python scripts/pricing_doc.py
 
 bench: $(VENV)/.dev  ## run the benchmarks; tables to paste into benchmarks/README.md
 	$(BIN)/python -m benchmarks

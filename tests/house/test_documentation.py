@@ -69,27 +69,33 @@ def named(path: Path) -> str:
 # --- generated pages ----------------------------------------------------------------------------
 
 
-def errors_doc(*options: str | Path) -> subprocess.CompletedProcess[str]:
+GENERATED = [
+    pytest.param("errors_doc.py", "ERRORS.md", ("XML", "YAML"), id="errors"),
+    pytest.param("pricing_doc.py", "PRICING.md", ("| `future` |", "| `past` |"), id="pricing"),
+]
+
+
+def generator(script: str, *options: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(part) for part in (sys.executable, ROOT / "scripts" / "errors_doc.py", *options)],
+        [str(part) for part in (sys.executable, ROOT / "scripts" / script, *options)],
         capture_output=True,
         text=True,
     )
 
 
-def test_the_table_of_errors_is_current() -> None:
-    checked = errors_doc("--check")
+@pytest.mark.parametrize(("script", "name", "change"), GENERATED)
+def test_a_generated_page_is_current_and_an_outdated_one_is_noticed(
+    script: str, name: str, change: tuple[str, str], tmp_path: Path
+) -> None:
+    checked = generator(script, "--check")
     assert checked.returncode == 0, checked.stderr
-
-
-def test_an_outdated_table_of_errors_is_noticed(tmp_path: Path) -> None:
-    outdated = tmp_path / "ERRORS.md"
-    outdated.write_text((ROOT / "docs" / "ERRORS.md").read_text().replace("XML", "YAML", 1))
-    checked = errors_doc("--check", "--page", outdated)
+    outdated = tmp_path / name
+    outdated.write_text((ROOT / "docs" / name).read_text().replace(*change, 1))
+    checked = generator(script, "--check", "--page", outdated)
     assert checked.returncode == 1
     assert "make docs" in checked.stderr
-    assert errors_doc("--page", outdated).returncode == 0
-    assert errors_doc("--check", "--page", outdated).returncode == 0
+    assert generator(script, "--page", outdated).returncode == 0
+    assert outdated.read_text() == (ROOT / "docs" / name).read_text()
 
 
 # --- links --------------------------------------------------------------------------------------
