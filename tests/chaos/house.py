@@ -35,6 +35,7 @@ class HouseOptions:
     """How many of each, and what they are told beside the defaults."""
 
     script: Path
+    warm_script: Path | None = None  # every second vnas runs this one, in persistent mode
     vnapi: int = 2
     vnvs: int = 2
     vnas: int = 2
@@ -170,6 +171,11 @@ class House:
                     port = free_port(_HOST, 0)
                     own = environment | {"HTTP_HOST": _HOST, "HTTP_PORT": str(port)}
                     self.urls.append(f"http://{_HOST}:{port}")
+                if service == "vnas" and number % 2 == 0 and options.warm_script is not None:
+                    own = environment | {
+                        "VNAS_SCRIPT": str(options.warm_script),
+                        "VNAS_SCRIPT_MODE": "persistent",
+                    }
                 name = f"{service}-{number}"
                 self.members[name] = Member(name, own, self.logs / f"{name}.log")
         for member in self.members.values():

@@ -4,6 +4,7 @@ Each run appends one line to the trace before it does anything: request, group, 
 process, nonce, and the machine's uptime. The nonce, new in each run, goes into the result too.
 """
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -31,18 +32,41 @@ amount=$((number * 100000 + VN_GROUP_INDEX * 1000 + VN_TASK_ID))
 exec sed "s|<amount>@</amount><nonce>@</nonce>|<amount>$amount</amount><nonce>$nonce</nonce>|"
 """
 
+_WARM_SCRIPT = """\
+#!@PYTHON@
+# The same for persistent mode: what is warm is this process, which runs the other for each task.
+import subprocess
+import sys
+
+from vnas import sdk
+
+
+def value(document):
+    ran = subprocess.run(["@SCRIPT@"], input=document, capture_output=True, check=False)
+    if ran.returncode:
+        raise sdk.Failed(ran.stderr.decode().strip(), status=ran.returncode & 0xFF)
+    return ran.stdout
+
+
+sdk.serve_documents(value)
+"""
+
 
 class ScriptFolder:
     """A folder with the script, its trace, and the numbers of the requests that were mended."""
 
     def __init__(self, folder: Path) -> None:
         self.script = folder / "script.sh"
+        self.warm_script = folder / "warm.py"
         self._trace = folder / "trace"
         self._mended = folder / "mended"
         self._mended.mkdir(parents=True)
         self._trace.touch()
         self.script.write_text(_SCRIPT.replace("@FOLDER@", str(folder)))
-        self.script.chmod(0o755)
+        warm = _WARM_SCRIPT.replace("@PYTHON@", sys.executable)
+        self.warm_script.write_text(warm.replace("@SCRIPT@", str(self.script)))
+        for script in (self.script, self.warm_script):
+            script.chmod(0o755)
 
     def mend(self, number: int) -> None:
         """Let the failing scripts of a request succeed from now on."""

@@ -72,6 +72,7 @@ def run(options: StormOptions, tell: Callable[[str], None]) -> Report:
 def _house_options(options: StormOptions, scripts: ScriptFolder) -> HouseOptions:
     return HouseOptions(
         script=scripts.script,
+        warm_script=scripts.warm_script,
         vnapi=options.vnapi,
         vnvs=options.vnvs,
         vnas=options.vnas,

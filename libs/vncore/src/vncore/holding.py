@@ -23,6 +23,10 @@ _PAUSE_SECONDS = 1.0  # after a failed call to the server
 _CANCEL_AGAIN_SECONDS = 0.5
 
 
+class NotNow(Exception):
+    """Raised by a handler that did nothing: somebody else may do it sooner, and nothing counts."""
+
+
 class Holding:
     """The entries in a consumer's hands, each with the handler that works on it."""
 
@@ -119,6 +123,8 @@ class Holding:
     async def _run(self, delivery: Delivery) -> None:
         try:
             await self._handle(delivery)
+        except NotNow:
+            await self._give_back(delivery)
         except StoreUnavailable as err:
             self._log.warning("entry_left_pending", extra={"error": err.message, **facts(delivery)})
             if err.passing:

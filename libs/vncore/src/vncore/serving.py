@@ -1,6 +1,6 @@
 """The loop of a service that works on a stream: at most so many entries at once, none lost.
 
-In come a `streams.Consumer` and a handler; `serve` takes no more than there are free slots, takes
+In come a `streams.Consumer` and a handler; `serve` takes no more than there is room for, takes
 over what other consumers left, has what is held kept fresh (`holding`), and ends when it is told
 to. Called by the ``main`` of vnvs and vnas, and by vnapi where a Lambda runs requests.
 """
@@ -18,6 +18,9 @@ from vncore.silence import Silence
 from vncore.streams import Consumer, Delivery, Silent
 from vncore.takeover import choose
 
+Room = Callable[[int], int]
+"""Tells how many more entries may be taken while so many are held; not less when fewer are."""
+
 Check = Callable[[], Awaitable[None]]
 """Looks at the server before anything is taken; what it raises ends the serving."""
 
@@ -30,7 +33,7 @@ async def serve(
     consumer: Consumer,
     handle: Handler,
     *,
-    slots: int,
+    slots: int | Room,
     stop: asyncio.Event,
     log: Logger,
     alone_at: int | None = None,
@@ -38,10 +41,10 @@ async def serve(
 ) -> None:
     """Hand deliveries to `handle`, at most `slots` at once, until `stop` is set.
 
-    No more is taken than there are free slots. Held entries are renewed at a third of the idle
-    limit; silent consumers' entries are taken over; the handler of an entry that another consumer
-    took over is cancelled. An entry that is taken over for its delivery number `alone_at` is
-    handled while nothing else is (why: `takeover`).
+    No more is taken than there are free slots, or room. Held entries are renewed at a third of the
+    idle limit; silent consumers' entries are taken over; the handler of an entry that another
+    consumer took over is cancelled. An entry that is taken over for its delivery number `alone_at`
+    is handled while nothing else is (why: `takeover`).
 
     `check` looks at the server first, and again after each outage; StoreUnavailable from it is
     waited out, any other error ends this after everything was handed back.
@@ -53,8 +56,9 @@ async def serve(
     holding = Holding(consumer, handle, silence, log=log)
     renewing = asyncio.create_task(holding.keep_fresh())
     try:
+        room = slots if callable(slots) else _room_of(slots)
         taking = _Taking(
-            consumer, holding, silence, slots=slots, stop=stop, log=log, alone_at=alone_at
+            consumer, holding, silence, room=room, stop=stop, log=log, alone_at=alone_at
         )
         await taking.until_stopped(check)
         while holding:
@@ -67,6 +71,10 @@ async def serve(
             await consumer.leave()
 
 
+def _room_of(slots: int) -> Room:
+    return lambda held: slots - held
+
+
 class _Taking:
     """Decides, for as long as one `serve` takes anything, what is taken and when."""
 
@@ -76,7 +84,7 @@ class _Taking:
         holding: Holding,
         silence: Silence,
         *,
-        slots: int,
+        room: Room,
         stop: asyncio.Event,
         log: Logger,
         alone_at: int | None,
@@ -84,7 +92,7 @@ class _Taking:
         self.consumer = consumer
         self.holding = holding
         self.silence = silence
-        self.slots = slots
+        self.room = room
         self.stop = stop
         self.log = log
         self.alone_at = alone_at
@@ -172,7 +180,7 @@ class _Taking:
         """How many entries may be taken now."""
         if self.alone and self.holding:
             return 0
-        return self.slots - len(self.holding)
+        return self.room(len(self.holding))
 
     async def has_room(self) -> bool:
         """Wait until an entry may be taken; False once `stop` is set."""

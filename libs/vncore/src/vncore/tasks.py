@@ -1,6 +1,7 @@
 """Tasks as vnas sees them: a document to fetch, an attempt to settle."""
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, cast
@@ -46,6 +47,9 @@ class TaskPayload:
     request_is_open: bool  # False: terminal, unknown or in another run; do not start
 
 
+_Wanted = tuple[TaskDispatch, "asyncio.Future[TaskPayload]"]
+
+
 class TaskStore:
     """Fetches task documents and settles attempts."""
 
@@ -53,15 +57,47 @@ class TaskStore:
         self._redis = redis
         self._keys = keys
         self._scripts = Scripts(redis)
+        self._wanted: list[_Wanted] = []  # of this turn of the event loop
+        self._fetching: set[asyncio.Future[None]] = set()
 
     async def fetch(self, task: TaskDispatch) -> TaskPayload:
-        """Read a task's document and whether its request still wants it, in one round trip."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.get(self._keys.task_xml(task.request_id, task.group_index, task.task_id))
-            pipe.hmget(self._keys.state(task.request_id), _STANDING)
-            with translated("fetch task"):
-                document, standing = cast("Any", await pipe.execute())
-        return TaskPayload(document, request_is_open=_is_open(standing, task.run))
+        """Read a task's document and whether its request still wants it, in one round trip.
+
+        What is asked for in the same turn of the event loop is read together. Raises
+        StoreUnavailable.
+        """
+        loop = asyncio.get_running_loop()
+        if not self._wanted:
+            loop.call_soon(self._fetch_wanted)
+        payload: asyncio.Future[TaskPayload] = loop.create_future()
+        self._wanted.append((task, payload))
+        return await payload
+
+    def _fetch_wanted(self) -> None:
+        wanted, self._wanted = self._wanted, []
+        self._fetching.add(fetching := asyncio.ensure_future(self._fetch_all(wanted)))
+        fetching.add_done_callback(self._fetching.discard)
+
+    async def _fetch_all(self, wanted: "Sequence[_Wanted]") -> None:
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for task, _ in wanted:
+                    ids = (task.request_id, task.group_index, task.task_id)
+                    pipe.get(self._keys.task_xml(*ids))
+                    pipe.hmget(self._keys.state(task.request_id), _STANDING)
+                with translated("fetch tasks"):
+                    answers = cast("Any", await pipe.execute())
+        except BaseException as err:  # noqa: BLE001 - told to all who wait; nobody else would be
+            for _, payload in wanted:
+                if not payload.done():
+                    payload.set_exception(err)
+            return
+        for (task, payload), document, standing in zip(
+            wanted, answers[::2], answers[1::2], strict=True
+        ):
+            if not payload.done():
+                is_open = _is_open(standing, task.run)
+                payload.set_result(TaskPayload(document, request_is_open=is_open))
 
     async def over(self, runs: Collection[Run]) -> set[Run]:
         """Tell which runs of requests are over: terminal, gone, or followed by another run."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from aws_lambda_powertools import Logger
 
 from vnas import desk
+from vnas.ahead import Ahead
 from vnas.hardening import become_subreaper, hide_from_scripts
 from vnas.lifeline import Lifeline
 from vnas.limits import find_prlimit
@@ -98,11 +99,13 @@ async def _work(settings: WorkerSettings, script: ScriptFile, runner: Runner, lo
             consumer_name("vnas"),
             idle_ms=settings.task_wait_timeout_ms,
         )
+        ahead = Ahead(settings.vnas_slots)
         worker = Worker(
             store,
             runner,
             script,
             withdrawals,
+            ahead,
             worker_id=consumer.name,
             max_deliveries=settings.max_task_retries,
             output_bytes=settings.vnas_output_max_bytes,
@@ -113,7 +116,7 @@ async def _work(settings: WorkerSettings, script: ScriptFile, runner: Runner, lo
             serve(
                 consumer,
                 worker.handle,
-                slots=settings.vnas_slots,
+                slots=ahead.room,
                 stop=stop,
                 log=log,
                 alone_at=settings.max_task_retries,

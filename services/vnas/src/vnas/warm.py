@@ -92,6 +92,7 @@ class WarmProcess:
         self._launcher = launcher
         self._tasks = 0  # that it was given
         self._usage = Usage()
+        self._untidy = False
         self._look_at = 0.0  # monotonic
         self.looked_lately = False
         self._companions: set[int] = set()  # its other processes when it was ready
@@ -126,7 +127,7 @@ class WarmProcess:
         watching = asyncio.ensure_future(self._watch())
         belongings.callback(watching.cancel)
         self._allowance = CpuAllowance(self.pid, recipe.limits.cpu_seconds)
-        self._allowance.grant(recipe.start_timeout_ms / 1000)
+        self._allowance.grant(0.0)
         try:
             async with asyncio.timeout(recipe.start_timeout_ms / 1000):
                 await self._talk.readiness()
@@ -153,8 +154,7 @@ class WarmProcess:
                 answer = await self._answer(task_frame(nonce, told, document))
             if answer.nonce != nonce:
                 raise NoFrame(f"the answer to another task ({answer.nonce}, not {nonce})")
-            if not is_empty(self._task_directory):
-                await asyncio.to_thread(make_anew, self._task_directory)
+            await self._tidy_up()
         except (TimeoutError, NoFrame, TooLarge, Ended, _Flooded) as err:
             raise await self._failed(err, limit_ms) from err
         except BaseException:
@@ -177,6 +177,8 @@ class WarmProcess:
         recipe = self._recipe
         if self.is_over:
             return "its last task ended it"
+        if self._untidy:
+            return "what a task left cannot be removed"
         if recipe.recycle_after and self._tasks >= recipe.recycle_after:
             return "it has done its share of tasks"
         now = time.monotonic()
@@ -220,6 +222,13 @@ class WarmProcess:
             return asking.result()
         finally:
             asking.cancel()
+
+    async def _tidy_up(self) -> None:
+        if not is_empty(self._task_directory):
+            try:
+                await asyncio.to_thread(make_anew, self._task_directory)
+            except OSError:
+                self._untidy = True  # the answer is good all the same
 
     def _flooded(self) -> bool:
         most = self._recipe.limits.kernel_file_bytes

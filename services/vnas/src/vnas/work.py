@@ -1,13 +1,14 @@
 """One task: its document goes through the valuation script and becomes a result or a failure.
 
 In comes a delivery of the dispatch stream; out goes one settled attempt. Called by
-`vncore.serving.serve`, which reads no more than there are free slots, keeps what is held fresh
+`vncore.serving.serve`, which reads no more than `ahead` has room for, keeps what is held fresh
 while the script runs, takes over what dead workers held, and cancels what others took over.
 """
 
 import asyncio
 from dataclasses import replace
 
+from vnas.ahead import Ahead
 from vnas.environment import TaskFacts
 from vnas.result import make_result
 from vnas.runner import Runner
@@ -39,6 +40,7 @@ class Worker:
         runner: Runner,
         script: ScriptFile,
         withdrawals: Withdrawals,
+        ahead: Ahead,
         *,
         worker_id: str,
         max_deliveries: int,
@@ -53,6 +55,7 @@ class Worker:
         self._runner = runner
         self._script = script
         self._withdrawals = withdrawals
+        self._ahead = ahead
         self._worker_id = worker_id
         self._max_deliveries = max_deliveries
         self._limits = replace(DEFAULT_LIMITS, max_bytes=output_bytes)
@@ -63,7 +66,8 @@ class Worker:
 
         Nothing is run for a request that is over; what runs for one when it ends is killed, and
         nothing is reported. An entry that cannot be read is taken off. Raises StoreUnavailable: the
-        entry stays pending. Cancelled: the script is killed, the entry stays pending.
+        entry stays pending; NotNow: its turn did not come, nothing was done. Cancelled: the script
+        is killed, the entry stays pending.
         """
         try:
             task = TaskDispatch.from_fields(delivery.fields)
@@ -87,7 +91,7 @@ class Worker:
             log.info("task_skipped", extra={"reason": "the request is over"})
             await self._store.discard(delivery.entry_id)
             return
-        attempt = self._attempt(delivery, task, payload.document)
+        attempt = self._in_turn(delivery, task, payload.document)
         try:
             outcome = await self._withdrawals.unless_over((task.request_id, task.run), attempt)
         except Withdrawn:
@@ -95,6 +99,12 @@ class Worker:
             await self._store.discard(delivery.entry_id)
             return
         await settle(self._store, delivery.entry_id, task, outcome, worker_id=self._worker_id)
+
+    async def _in_turn(
+        self, delivery: Delivery, task: TaskDispatch, document: bytes | None
+    ) -> Outcome:
+        async with self._ahead.turn():
+            return await self._attempt(delivery, task, document)
 
     async def _attempt(
         self, delivery: Delivery, task: TaskDispatch, document: bytes | None

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from workbench import TRACE, Bench, document, now_ms, open_bench, until, working
 
+from vnas.ahead import Ahead
 from vnas.scriptfile import ScriptFile
 from vncore.cancel import cancel
 from vncore.ids import DEFAULT_TENANT, RequestId, TaskId
@@ -14,6 +15,7 @@ from vncore.messages import (
     TaskStatus,
 )
 from vncore.redrive import redrive
+from vncore.streams import Consumer
 
 # --- one attempt ---------------------------------------------------------------------------------
 
@@ -286,3 +288,60 @@ async def test_scripts_of_a_request_that_is_over_are_stopped_and_others_go_on(
 
 async def queued_is(bench: Bench, count: int) -> bool:
     return await bench.queued() == count
+
+
+# --- taken ahead ----------------------------------------------------------------------------------
+
+
+def taught(seconds: float, slots: int = 2) -> Ahead:
+    """One that has seen many tasks of that duration."""
+    ahead = Ahead(slots)
+    for _ in range(50):
+        ahead._learn(seconds)
+    return ahead
+
+
+async def test_short_tasks_are_read_and_fetched_many_at_a_time(bench, make_runner, monkeypatch):
+    ahead = taught(0.005)
+    monkeypatch.setattr(ahead, "_learn", lambda _: None)
+    brought: list[int] = []
+    read = Consumer.read
+
+    async def counted(*arguments):
+        brought.append(len(found := await read(*arguments)))
+        return found
+
+    monkeypatch.setattr(Consumer, "read", counted)
+    await bench.dispatch(*range(1, 201))
+    async with working(bench, make_runner, Path("/bin/cat"), slots=2, ahead=ahead):
+        updates = await bench.updates(200)
+    assert {update.status for update in updates} == {TaskStatus.SUCCEEDED}
+    assert len([count for count in brought if count]) < 30
+    assert max(brought) == 22
+    assert await bench.nothing_left()
+
+
+async def test_tasks_ahead_of_long_ones_go_to_another_worker_and_count_no_delivery(
+    bench, make_runner, write_script, tmp_path
+):
+    gate = tmp_path / "gate"
+    script = write_script(
+        "x=$(cat); case $x in *'<n>1</n>'*|*'<n>2</n>'*)"
+        f" while [ ! -e {gate} ]; do sleep 0.01; done;; esac; echo 1"
+    )
+    ahead = taught(0.005)
+    await bench.dispatch(*range(1, 9))
+    async with working(bench, make_runner, script, slots=2, name="w1", ahead=ahead, idle_ms=2000):
+        await until(lambda: held_by(bench, "w1", 8))
+        async with working(bench, make_runner, script, slots=2, name="w2", idle_ms=2000):
+            updates = await bench.updates(6)
+            assert {update.worker_id for update in updates} == {"w2"}
+            assert {update.task_id for update in updates} == set(range(3, 9))
+            assert {update.attempt for update in updates} == {1}
+            gate.touch()
+            await bench.updates(2)
+
+
+async def held_by(bench: Bench, name: str, count: int) -> bool:
+    consumers = await bench.connections.commands.xinfo_consumers(bench.keys.dispatch, WORKERS)
+    return {one["name"].decode(): one["pending"] for one in consumers}.get(name) == count

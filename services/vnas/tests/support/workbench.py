@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from vnas.ahead import Ahead
 from vnas.scriptfile import ScriptFile
 from vnas.withdrawn import watching
 from vnas.work import Worker
@@ -139,16 +140,25 @@ async def open_bench(connections: Connections, keys: Keys) -> Bench:
 
 @asynccontextmanager
 async def working(
-    bench: Bench, make_runner, script: Path, *, slots: int = 2, idle_ms: int = 10_000, name="w1"
+    bench: Bench,
+    make_runner,
+    script: Path,
+    *,
+    slots: int = 2,
+    idle_ms: int = 10_000,
+    name: str = "w1",
+    ahead: Ahead | None = None,
 ) -> AsyncIterator[None]:
     """A worker in this process, drained at the end."""
     stop = asyncio.Event()
     async with watching(TaskStore(bench.connections.commands, bench.keys)) as withdrawals:
+        ahead = ahead or Ahead(slots)
         worker = Worker(
             TaskStore(bench.connections.commands, bench.keys),
             make_runner(script),
             ScriptFile(script),
             withdrawals,
+            ahead,
             worker_id=name,
             max_deliveries=3,
             output_bytes=10_000_000,
@@ -156,7 +166,9 @@ async def working(
         )
         consumer = Consumer(bench.connections, bench.keys.dispatch, WORKERS, name, idle_ms=idle_ms)
         serving = asyncio.ensure_future(
-            serve(consumer, worker.handle, slots=slots, stop=stop, log=logger("vnas"), alone_at=3)
+            serve(
+                consumer, worker.handle, slots=ahead.room, stop=stop, log=logger("vnas"), alone_at=3
+            )
         )
         try:
             yield

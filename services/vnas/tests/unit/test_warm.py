@@ -144,6 +144,19 @@ async def test_each_task_starts_in_an_empty_directory_whatever_the_last_one_did(
     assert os.listdir("/"), "a link is removed, not followed"  # noqa: PTH208
 
 
+async def test_a_process_whose_directory_cannot_be_emptied_gives_its_result_and_is_replaced(
+    warm, facts, monkeypatch
+):
+    def refuse(_path):
+        raise OSError("busy")
+
+    monkeypatch.setattr("vnas.warm.make_anew", refuse)
+    async with warm() as scripts:
+        pid = await pid_of(scripts, facts)
+        assert await scripts.run(b"exec open('left', 'w').write('x')", facts) == b"done"
+        assert await pid_of(scripts, facts) != pid
+
+
 async def test_a_name_that_fits_no_variable_is_refused_as_in_exec_mode(warm, facts):
     async with warm() as scripts:
         pid = await pid_of(scripts, facts)

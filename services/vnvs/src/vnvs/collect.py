@@ -25,7 +25,7 @@ _log = logger("vnvs")
 # than dispatching its task. With many tasks still open nobody waits for a few milliseconds.
 _MANY = 200  # updates worth a round trip of their own
 _FEW = 20  # open tasks: from here on each update is read as it comes
-_LINGER_SECONDS = 0.005
+_LINGER_SECONDS, _LONGER_SECONDS = 0.005, 0.02  # the latter while more than `_MANY` are open
 
 
 class TasksFailed(Exception):
@@ -85,7 +85,8 @@ class _Collector:
                     continue
                 await self.settle(received)
                 if len(self.open) > _FEW and len(received) < _MANY:
-                    await asyncio.sleep(_LINGER_SECONDS)
+                    long = len(self.open) > _MANY
+                    await asyncio.sleep(_LONGER_SECONDS if long else _LINGER_SECONDS)
             await self.acknowledge()
         finally:
             if reading is not None:

@@ -1,0 +1,72 @@
+"""How many tasks a worker holds beyond those that run, and whose turn it is.
+
+To be read and to have its document fetched costs a task of 2 ms as much as to run. While tasks are
+short a worker therefore takes some ahead, in one read and one fetch: no more than are done in
+`AHEAD_SECONDS`, none while tasks are longer. One whose turn does not come all the same is handed
+back, so that another worker may do it. Made in `main`; asked by `vncore.serving`, used by `work`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from vncore.holding import NotNow
+
+AHEAD_SECONDS = 0.05
+"""How long what is taken ahead may take, as far as one can tell."""
+
+PATIENCE_SECONDS = 1.0
+"""How long a task waits for its turn before it is handed back."""
+
+_MOST_AHEAD = 32  # more would save nothing worth having
+_SHORTEST_SECONDS = 0.001
+_MEMORY = 0.9  # of the typical duration, from one task to the next; longer ones count at once
+
+
+class Ahead:
+    """Gives turns to as many tasks as there are slots, and tells how many more may be taken."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._turns = asyncio.Semaphore(slots)
+        self._typical_seconds: float | None = None
+
+    @property
+    def most(self) -> int:
+        """How many tasks may be held beyond those that run."""
+        if self._typical_seconds is None:
+            return 0
+        seconds = max(self._typical_seconds, _SHORTEST_SECONDS)
+        return min(_MOST_AHEAD, int(AHEAD_SECONDS / seconds * self._slots))
+
+    def room(self, held: int) -> int:
+        """Give how many tasks may be taken while so many are held.
+
+        None before half of those ahead are gone: one at a time they would be read one at a time.
+        """
+        most = self.most
+        return self._slots + most - held if held < self._slots + most // 2 else 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a slot and have it for as long as the block lasts.
+
+        Raises NotNow when the tasks that run take much longer than those before.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError:
+            self._learn(PATIENCE_SECONDS)
+            raise NotNow from None
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            yield
+        finally:
+            self._turns.release()
+            self._learn(loop.time() - began)
+
+    def _learn(self, seconds: float) -> None:
+        before = self._typical_seconds or 0.0
+        self._typical_seconds = max(seconds, _MEMORY * before + (1 - _MEMORY) * seconds)
