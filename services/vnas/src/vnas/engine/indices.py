@@ -22,7 +22,7 @@ _OVERNIGHT: dict[str, tuple[str, Callable[..., Any]]] = {
     "SOFR": ("USD", ql.Sofr),
     "ESTR": ("EUR", ql.Estr),
     "SONIA": ("GBP", ql.Sonia),
-    "TONA": ("JPY", ql.Tona),
+    "TONA": ("JPY", ql.Tonar if hasattr(ql, "Tonar") else ql.Tona),  # the older name warns
     "SARON": ("CHF", ql.Saron),
     "FEDFUNDS": ("USD", ql.FedFunds),
     "EONIA": ("EUR", ql.Eonia),

@@ -852,3 +852,15 @@ def test_two_starts_are_warned_of(valued):
     outcome = valued(both, market=MARKET)
     assert outcome.codes() == ["VNP-105"]
     assert outcome.number("price") == valued(fra(), market=MARKET).number("price")
+
+
+@pytest.mark.parametrize("index", ["SOFR", "ESTR", "SONIA", "TONA", "SARON", "FEDFUNDS", "EONIA"])
+def test_an_overnight_index_prints_no_warning(valued, recwarn, index):
+    legs = (
+        f"<fixedLeg><rate>0.03</rate></fixedLeg><floatingLeg><index>{index}</index></floatingLeg>"
+    )
+    market = "".join(
+        f"<rate currency='{c}'>0.04</rate>" for c in ("USD", "EUR", "GBP", "JPY", "CHF")
+    )
+    valued(f"<vanillaSwap><tenor>2Y</tenor>{legs}</vanillaSwap>", market=market)
+    assert not list(recwarn)

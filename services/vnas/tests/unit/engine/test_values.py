@@ -189,6 +189,31 @@ def test_frequencies(written, number):
 
 
 @pytest.mark.parametrize(
+    ("read", "written", "allowed"),
+    [
+        (names.day_count, "ACT/361", "Actual360"),
+        (names.calendar, "TARGET+Mars", "WeekendsOnly"),
+        (names.convention, "Sideways", "ModifiedFollowing"),
+        (names.frequency, "7", "Quarterly"),
+        (names.compounding, "Never", "Continuous"),
+        (names.date_rule, "Up", "CDS2015"),
+        (names.one_of("call", "put"), "cal", "call, put"),
+    ],
+)
+def test_an_unknown_name_is_told_with_those_that_are_known(read, written, allowed):
+    with pytest.raises(EngineError) as caught:
+        read(leaf(written))
+    assert caught.value.code == "VNP-204"
+    assert f"'{written}'" in caught.value.message
+    assert allowed in caught.value.message
+
+
+def test_a_limit_is_told_exactly():
+    with pytest.raises(EngineError, match=r"1000000$"):
+        values.ranged(values.integer, 1, 1_000_000)(leaf("1000001"))
+
+
+@pytest.mark.parametrize(
     ("number", "text"),
     [(0.0, "0"), (-0.0, "0"), (100.0, "100"), (0.1, "0.1"), (-2.5, "-2.5"), (1e-20, "1e-20")],
 )
