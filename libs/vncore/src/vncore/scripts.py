@@ -4,16 +4,21 @@ Each script is a file in ``vncore/lua`` with its contract in the header. Loaded 
 server that lost it (restart, failover) is given it again.
 """
 
+import hashlib
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
 from vncore.connection import translated
 
 Argument = str | bytes | int
+
+Call = tuple[Sequence[str], Sequence[Argument]]
+"""The keys and the arguments of one call."""
 
 
 @cache
@@ -36,6 +41,31 @@ class Scripts:
             script = self._registered[name] = self._redis.register_script(source(name))
         with translated(name):
             return await script(keys=keys, args=arguments)
+
+    async def call_all(self, name: str, calls: Sequence[Call]) -> Sequence[Any]:
+        """Run a script for each of these keys and arguments, in order and in one round trip.
+
+        Each is atomic by itself. Raises StoreUnavailable when any was not run, or failed: call all
+        of them again.
+        """
+        with translated(name):
+            try:
+                return await self._run_all(name, calls)
+            except NoScriptError:  # the server is new to it; then it ran none
+                await self._redis.script_load(source(name))
+                return await self._run_all(name, calls)
+
+    async def _run_all(self, name: str, calls: Sequence[Call]) -> Sequence[Any]:
+        digest = _digest(name)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for keys, arguments in calls:
+                pipe.evalsha(digest, len(keys), *keys, *arguments)
+            return cast("Sequence[Any]", await pipe.execute())
+
+
+@cache
+def _digest(name: str) -> str:
+    return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
 
 
 def flattened(fields: dict[str, str | bytes]) -> list[str | bytes]:

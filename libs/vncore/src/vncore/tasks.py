@@ -1,7 +1,6 @@
 """Tasks as vnas sees them: a document to fetch, an attempt to settle."""
 
-import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, cast
@@ -12,8 +11,9 @@ from vncore.connection import translated
 from vncore.ids import RequestId
 from vncore.keys import WORKERS, Keys, failure_field
 from vncore.messages import TaskDispatch, TaskUpdate
-from vncore.scripts import Scripts, flattened
+from vncore.scripts import Call, Scripts, flattened
 from vncore.streams import acknowledge
+from vncore.together import Together, at_once
 
 IN_FLIGHT_TTL_SECONDS = 604_800
 """Safety net: task keys of a request that never ends are gone after a week."""
@@ -22,6 +22,7 @@ IN_FLIGHT_TTL_SECONDS = 604_800
 Run = tuple[RequestId, int]
 """A request and the number of its run: 1, and one more with each redrive."""
 
+_SETTLE = "settle_task"
 _STANDING = ["status", "completedAt", "run"]
 
 
@@ -47,57 +48,42 @@ class TaskPayload:
     request_is_open: bool  # False: terminal, unknown or in another run; do not start
 
 
-_Wanted = tuple[TaskDispatch, "asyncio.Future[TaskPayload]"]
-
-
 class TaskStore:
     """Fetches task documents and settles attempts."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        *,
+        settle_wait_seconds: Callable[[], float] = at_once,
+    ) -> None:
+        """`settle_wait_seconds` tells, for an attempt that has ended, how long others may join."""
         self._redis = redis
         self._keys = keys
         self._scripts = Scripts(redis)
-        self._wanted: list[_Wanted] = []  # of this turn of the event loop
-        self._fetching: set[asyncio.Future[None]] = set()
+        self._fetching = Together(self._fetch_all)
+        self._settling = Together(self._settle_all, settle_wait_seconds)
 
     async def fetch(self, task: TaskDispatch) -> TaskPayload:
-        """Read a task's document and whether its request still wants it, in one round trip.
+        """Read a task's document and whether its request still wants it.
 
-        What is asked for in the same turn of the event loop is read together. Raises
+        What is asked for in one turn of the event loop is read in one round trip. Raises
         StoreUnavailable.
         """
-        loop = asyncio.get_running_loop()
-        if not self._wanted:
-            loop.call_soon(self._fetch_wanted)
-        payload: asyncio.Future[TaskPayload] = loop.create_future()
-        self._wanted.append((task, payload))
-        return await payload
+        return await self._fetching.ask(task)
 
-    def _fetch_wanted(self) -> None:
-        wanted, self._wanted = self._wanted, []
-        self._fetching.add(fetching := asyncio.ensure_future(self._fetch_all(wanted)))
-        fetching.add_done_callback(self._fetching.discard)
-
-    async def _fetch_all(self, wanted: "Sequence[_Wanted]") -> None:
-        try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for task, _ in wanted:
-                    ids = (task.request_id, task.group_index, task.task_id)
-                    pipe.get(self._keys.task_xml(*ids))
-                    pipe.hmget(self._keys.state(task.request_id), _STANDING)
-                with translated("fetch tasks"):
-                    answers = cast("Any", await pipe.execute())
-        except BaseException as err:  # noqa: BLE001 - told to all who wait; nobody else would be
-            for _, payload in wanted:
-                if not payload.done():
-                    payload.set_exception(err)
-            return
-        for (task, payload), document, standing in zip(
-            wanted, answers[::2], answers[1::2], strict=True
-        ):
-            if not payload.done():
-                is_open = _is_open(standing, task.run)
-                payload.set_result(TaskPayload(document, request_is_open=is_open))
+    async def _fetch_all(self, tasks: Sequence[TaskDispatch]) -> Sequence[TaskPayload]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for task in tasks:
+                pipe.get(self._keys.task_xml(task.request_id, task.group_index, task.task_id))
+                pipe.hmget(self._keys.state(task.request_id), _STANDING)
+            with translated("fetch tasks"):
+                answers = cast("Any", await pipe.execute())
+        return [
+            TaskPayload(document, request_is_open=_is_open(standing, task.run))
+            for task, document, standing in zip(tasks, answers[::2], answers[1::2], strict=True)
+        ]
 
     async def over(self, runs: Collection[Run]) -> set[Run]:
         """Tell which runs of requests are over: terminal, gone, or followed by another run."""
@@ -116,13 +102,19 @@ class TaskStore:
     async def settle(self, entry_id: str, update: TaskUpdate, result: bytes = b"") -> Settled:
         """Keep the result or report the failure, count, and take the entry off the queue.
 
-        One atomic step; calling it again changes nothing. Raises StoreUnavailable: the entry is
-        still pending and will be delivered again.
+        One atomic step; calling it again changes nothing. Several that come together go in one
+        round trip, each atomic by itself. Raises StoreUnavailable: the entry is still pending and
+        will be delivered again.
         """
+        return await self._settling.ask(self._settlement(entry_id, update, result))
+
+    async def _settle_all(self, settlements: Sequence[Call]) -> Sequence[Settled]:
+        return [Settled(outcome) for outcome in await self._scripts.call_all(_SETTLE, settlements)]
+
+    def _settlement(self, entry_id: str, update: TaskUpdate, result: bytes) -> Call:
         keys = self._keys
         request_id, group_index = update.request_id, update.group_index
-        outcome = await self._scripts.call(
-            "settle_task",
+        return (
             [
                 keys.state(request_id),
                 keys.task_result(request_id, group_index, update.task_id),
@@ -142,7 +134,6 @@ class TaskStore:
                 *flattened(update.to_fields(keys)),
             ],
         )
-        return Settled(outcome)
 
     async def discard(self, entry_id: str) -> None:
         """Take an entry off the queue whose request is over or that cannot be read."""

@@ -111,6 +111,27 @@ async def test_submitting_twice_queues_once(
     assert await connections.commands.get(keys.xml(submitted)) == b"<vnml/>"
 
 
+async def test_attempts_settled_together_are_settled_each_by_itself_also_on_a_new_server(
+    connections: Connections, keys: Keys, request_held: held.HeldRequest
+):
+    request_id = request_held.request_id
+    await request_held.start_group(0, "prices", 3)
+    await request_held.dispatch([a_task(request_id, number) for number in (1, 2, 3)])
+    entries = await (await worker(connections, keys)).read(10)
+    tasks = TaskStore(connections.commands, keys, settle_wait_seconds=lambda: 0.01)
+    await tasks.settle(entries[0].entry_id, success(request_id, TaskId(1)), b"<first/>")
+    await connections.commands.script_flush()
+    outcomes = await asyncio.gather(
+        tasks.settle(entries[0].entry_id, success(request_id, TaskId(1)), b"<late/>"),
+        tasks.settle(entries[1].entry_id, success(request_id, TaskId(2)), b"<second/>"),
+        tasks.settle(entries[2].entry_id, success(request_id, TaskId(3)), b"<third/>"),
+    )
+    assert outcomes == [Settled.DUPLICATE, Settled.KEPT, Settled.KEPT]
+    results = await request_held.results(0, [TaskId(1), TaskId(2), TaskId(3)])
+    assert list(results.values()) == [b"<first/>", b"<second/>", b"<third/>"]
+    assert await connections.commands.xlen(keys.dispatch) == 0
+
+
 async def test_the_happy_way_leaves_expiring_keys_and_empty_queues(
     connections: Connections, keys: Keys, request_held: held.HeldRequest
 ):

@@ -1,9 +1,10 @@
 """How many tasks a worker holds beyond those that run, and whose turn it is.
 
 To be read and to have its document fetched costs a task of 2 ms as much as to run. While tasks are
-short a worker therefore takes some ahead, in one read and one fetch: no more than are done in
-`AHEAD_SECONDS`, none while tasks are longer. One whose turn does not come all the same is handed
-back, so that another worker may do it. Made in `main`; asked by `vncore.serving`, used by `work`.
+short a worker therefore takes some ahead, in one read and one fetch, and settles what has ended
+together: no more than are done in `AHEAD_SECONDS`, none while tasks are longer. One whose turn does
+not come all the same is handed back, so that another worker may do it. Made in `main`; asked by
+`vncore.serving` and `vncore.tasks`, used by `work`.
 """
 
 import asyncio
@@ -14,6 +15,9 @@ from vncore.holding import NotNow
 
 AHEAD_SECONDS = 0.05
 """How long what is taken ahead may take, as far as one can tell."""
+
+SETTLE_SECONDS = 0.01
+"""How long an ended task waits for others while more are ahead."""
 
 PATIENCE_SECONDS = 1.0
 """How long a task waits for its turn before it is handed back."""
@@ -29,6 +33,7 @@ class Ahead:
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self._turns = asyncio.Semaphore(slots)
+        self._waiting = 0  # tasks whose turn has not come
         self._typical_seconds: float | None = None
 
     @property
@@ -47,18 +52,28 @@ class Ahead:
         most = self.most
         return self._slots + most - held if held < self._slots + most // 2 else 0
 
+    def settle_wait_seconds(self) -> float:
+        """Give how long an ended task may wait for others, to be settled in one round trip.
+
+        Only while more wait for their turn: nobody waits for the last ones of a group.
+        """
+        return SETTLE_SECONDS if self._waiting else 0.0
+
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a slot and have it for as long as the block lasts.
 
         Raises NotNow when the tasks that run take much longer than those before.
         """
+        self._waiting += 1
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._turns.acquire()
         except TimeoutError:
             self._learn(PATIENCE_SECONDS)
             raise NotNow from None
+        finally:
+            self._waiting -= 1
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:

@@ -88,9 +88,14 @@ async def work_until_stopped(settings: WorkerSettings) -> None:
 async def _work(settings: WorkerSettings, script: ScriptFile, runner: Runner, log: Logger) -> None:
     keys = Keys(settings.redis_key_prefix)
     url, block_ms = settings.redis_url.get_secret_value(), settings.default_block_ms
+    ahead = Ahead(settings.vnas_slots)
     async with (
         Connections(url, block_ms=block_ms) as connections,
-        watching(store := TaskStore(connections.commands, keys)) as withdrawals,
+        watching(
+            store := TaskStore(
+                connections.commands, keys, settle_wait_seconds=ahead.settle_wait_seconds
+            )
+        ) as withdrawals,
     ):
         consumer = Consumer(
             connections,
@@ -99,7 +104,6 @@ async def _work(settings: WorkerSettings, script: ScriptFile, runner: Runner, lo
             consumer_name("vnas"),
             idle_ms=settings.task_wait_timeout_ms,
         )
-        ahead = Ahead(settings.vnas_slots)
         worker = Worker(
             store,
             runner,

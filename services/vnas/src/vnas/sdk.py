@@ -100,7 +100,6 @@ def _serve_persistently(function: Callable[[bytes], bytes]) -> None:
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - has no name
     tasks: BinaryIO = os.fdopen(frames.TASKS_DESCRIPTOR, "rb")
     answers: BinaryIO = os.fdopen(frames.ANSWERS_DESCRIPTOR, "wb", buffering=0)
-    home = os.getcwd()  # noqa: PTH109 - where this process lives
     _send(answers, frames.ready_frame())
     while header := tasks.readline(frames.LONGEST_HEADER):
         nonce, facts_bytes, document_bytes = frames.parse_task_header(header)
@@ -108,17 +107,18 @@ def _serve_persistently(function: Callable[[bytes], bytes]) -> None:
         document = tasks.read(document_bytes)
         if len(document) < document_bytes:
             return  # the worker ended while it wrote
-        facts = json.loads(facts_read)
-        os.environ.update(facts)
-        _move_to(facts["VN_TASK_DIRECTORY"])
+        _be_told(json.loads(facts_read))
         status, output = _attempt(function, document)
-        _move_to(home)
         _send(answers, frames.answer_frame(frames.Answer(nonce, status, output)))
 
 
-def _move_to(directory: str) -> None:
-    os.chdir(directory)
-    os.environ["TMPDIR"] = directory
+def _be_told(facts: dict[str, str]) -> None:
+    """Put the facts of the next task where exec mode has them, and go to its directory."""
+    directory = facts["VN_TASK_DIRECTORY"]
+    for name, value in (*facts.items(), ("TMPDIR", directory)):
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+    os.chdir(directory)  # each time: it may be another one of the same name
     if (tempfile := sys.modules.get("tempfile")) is not None:
         vars(tempfile)["tempdir"] = directory  # it remembers where it was told first
 

@@ -151,10 +151,13 @@ async def working(
 ) -> AsyncIterator[None]:
     """A worker in this process, drained at the end."""
     stop = asyncio.Event()
-    async with watching(TaskStore(bench.connections.commands, bench.keys)) as withdrawals:
-        ahead = ahead or Ahead(slots)
+    ahead = ahead or Ahead(slots)
+    store = TaskStore(
+        bench.connections.commands, bench.keys, settle_wait_seconds=ahead.settle_wait_seconds
+    )
+    async with watching(store) as withdrawals:
         worker = Worker(
-            TaskStore(bench.connections.commands, bench.keys),
+            store,
             make_runner(script),
             ScriptFile(script),
             withdrawals,
