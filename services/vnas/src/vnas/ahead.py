@@ -8,16 +8,16 @@ not come all the same is handed back, so that another worker may do it. Made in 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from vncore.holding import NotNow
 
-AHEAD_SECONDS = 0.05
+AHEAD_SECONDS = 0.1
 """How long what is taken ahead may take, as far as one can tell."""
 
-SETTLE_SECONDS = 0.01
-"""How long an ended task waits for others while more are ahead."""
+LONGEST_SETTLE_SECONDS = 0.03
+"""How long an ended task waits for others while more are ahead, at most."""
 
 PATIENCE_SECONDS = 1.0
 """How long a task waits for its turn before it is handed back."""
@@ -34,6 +34,7 @@ class Ahead:
         self._slots = slots
         self._turns = asyncio.Semaphore(slots)
         self._waiting = 0  # tasks whose turn has not come
+        self._settling = 0  # tasks that have had it and are being settled
         self._typical_seconds: float | None = None
 
     @property
@@ -45,19 +46,23 @@ class Ahead:
         return min(_MOST_AHEAD, int(AHEAD_SECONDS / seconds * self._slots))
 
     def room(self, held: int) -> int:
-        """Give how many tasks may be taken while so many are held.
+        """Give how many tasks may be taken while so many are held, those being settled included.
 
         None before half of those ahead are gone: one at a time they would be read one at a time.
         """
-        most = self.most
-        return self._slots + most - held if held < self._slots + most // 2 else 0
+        most, undone = self.most, held - self._settling
+        return self._slots + most - undone if undone < self._slots + most // 2 else 0
 
     def settle_wait_seconds(self) -> float:
         """Give how long an ended task may wait for others, to be settled in one round trip.
 
-        Only while more wait for their turn: nobody waits for the last ones of a group.
+        Only while more wait for their turn (nobody waits for the last ones of a group), and no
+        longer than half of those ahead take: more is read when something was settled.
         """
-        return SETTLE_SECONDS if self._waiting else 0.0
+        if not self._waiting:
+            return 0.0
+        half = self.most * (self._typical_seconds or 0.0) / self._slots / 2
+        return min(LONGEST_SETTLE_SECONDS, half)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -81,6 +86,15 @@ class Ahead:
         finally:
             self._turns.release()
             self._learn(loop.time() - began)
+
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """Let a task that has had its turn be none of those ahead while it is settled."""
+        self._settling += 1
+        try:
+            yield
+        finally:
+            self._settling -= 1
 
     def _learn(self, seconds: float) -> None:
         before = self._typical_seconds or 0.0

@@ -79,8 +79,13 @@ class WarmScripts:
         """How many processes of the script run now, busy or not."""
         return self._launcher.running
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether the script cannot be started any more: running it would only fail."""
+        return self._broken.is_set()
+
     async def broken(self) -> None:
-        """Wait until the script cannot be started any more: then no task should be taken."""
+        """Wait until it `is_broken`: then no task should be taken."""
         await self._broken.wait()
 
     async def run(

@@ -28,6 +28,11 @@ class Runner(Protocol):
         """
         ...
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether the script cannot be started any more: running it would only fail."""
+        ...
+
     async def broken(self) -> None:
-        """Return when the script cannot be started any more, so that no task should be taken."""
+        """Return once it `is_broken`, so that no more tasks are taken."""
         ...

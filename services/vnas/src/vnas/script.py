@@ -58,8 +58,13 @@ class ScriptRunner:
         """Whether processes that left a script's group are found and ended."""
         return self._launcher.sweeps
 
+    @property
+    def is_broken(self) -> bool:
+        """Never: each process is a fresh start, and its failure that of one attempt."""
+        return False
+
     async def broken(self) -> None:
-        """Wait for ever: each process is a fresh start, and its failure that of one attempt."""
+        """Wait for ever."""
         await asyncio.Future()
 
     async def run(

@@ -38,7 +38,7 @@ _STOP_GRACE_SECONDS = 2.0
 _END_GRACE_SECONDS = 1.0
 """From the end of its answers to the end of a process, whose status says why."""
 
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.2
 """From one look at what a process holds and has started to the next, at least."""
 
 _UNLIMITED_LOOK_SECONDS = 0.1

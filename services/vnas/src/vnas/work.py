@@ -18,6 +18,7 @@ from vnas.withdrawn import Withdrawals, Withdrawn
 from vncore.clock import Clock
 from vncore.errors import AttemptFailed, InvalidRequest, ScriptFailed, ScriptTimedOut, VnError
 from vncore.failures import Failure
+from vncore.holding import NotNow
 from vncore.ids import parse_request_id
 from vncore.logs import bound, logger
 from vncore.messages import MalformedEntry, TaskDispatch
@@ -98,12 +99,15 @@ class Worker:
             log.info("task_withdrawn")
             await self._store.discard(delivery.entry_id)
             return
-        await settle(self._store, delivery.entry_id, task, outcome, worker_id=self._worker_id)
+        with self._ahead.settling():
+            await settle(self._store, delivery.entry_id, task, outcome, worker_id=self._worker_id)
 
     async def _in_turn(
         self, delivery: Delivery, task: TaskDispatch, document: bytes | None
     ) -> Outcome:
         async with self._ahead.turn():
+            if self._runner.is_broken:
+                raise NotNow  # it was taken ahead; a worker whose script starts may do it
             return await self._attempt(delivery, task, document)
 
     async def _attempt(

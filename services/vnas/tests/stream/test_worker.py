@@ -302,7 +302,7 @@ def taught(seconds: float, slots: int = 2) -> Ahead:
 
 
 async def test_short_tasks_are_read_and_fetched_many_at_a_time(bench, make_runner, monkeypatch):
-    ahead = taught(0.005)
+    ahead = taught(0.01)
     monkeypatch.setattr(ahead, "_learn", lambda _: None)
     brought: list[int] = []
     read = Consumer.read

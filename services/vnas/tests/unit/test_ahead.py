@@ -24,10 +24,10 @@ def test_a_worker_that_knows_nothing_yet_takes_as_many_as_it_has_slots():
 
 
 def test_short_tasks_are_taken_ahead_and_long_ones_are_not():
-    assert learned(*[0.005] * 50).most == 20
+    assert learned(*[0.01] * 50).most == 20
     assert learned(*[0.0001] * 50).most == 32
-    assert learned(*[0.05] * 50).most == 2
-    assert learned(*[0.2] * 50).most == 0
+    assert learned(*[0.1] * 50).most == 2
+    assert learned(*[0.3] * 50).most == 0
 
 
 def test_one_long_task_counts_at_once_and_is_forgotten_slowly():
@@ -42,9 +42,11 @@ def test_one_long_task_counts_at_once_and_is_forgotten_slowly():
 
 
 def test_nothing_is_read_before_half_of_those_ahead_are_gone():
-    ahead = learned(*[0.005] * 50)
+    ahead = learned(*[0.01] * 50)
     assert [held for held in range(40) if ahead.room(held)] == list(range(12))
     assert ahead.room(11) == 11
+    with ahead.settling(), ahead.settling():
+        assert ahead.room(13) == 11, "what is only settled is not ahead"
 
 
 @given(st.lists(st.floats(0, 100), max_size=20), st.integers(1, 64), st.integers(0, 200))
@@ -86,3 +88,21 @@ async def test_a_task_whose_turn_does_not_come_is_not_done_and_nothing_more_is_t
         assert ahead.most == 0
     async with ahead.turn():
         pass  # the slot is free again
+
+
+async def test_an_ended_task_waits_for_others_only_while_more_are_ahead():
+    ahead = learned(*[0.002] * 50)
+    assert ahead.settle_wait_seconds() == 0.0
+    async with ahead.turn(), ahead.turn():
+        waiting = asyncio.ensure_future(enter(ahead))
+        await asyncio.sleep(0)
+        assert ahead.settle_wait_seconds() == pytest.approx(0.016), "half of 32, two at a time"
+        for _ in range(200):
+            ahead._learn(0.02)
+        assert ahead.settle_wait_seconds() == 0.03
+    await waiting
+
+
+async def enter(ahead: Ahead) -> None:
+    async with ahead.turn():
+        pass

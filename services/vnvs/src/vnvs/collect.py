@@ -22,10 +22,11 @@ from vnvs.retry import RetryPolicy
 _log = logger("vnvs")
 
 # Updates come one by one while workers are fast; read and acknowledged so, each would cost more
-# than dispatching its task. With many tasks still open nobody waits for a few milliseconds.
+# than dispatching its task. With many tasks still open nobody waits for some milliseconds.
 _MANY = 200  # updates worth a round trip of their own
 _FEW = 20  # open tasks: from here on each update is read as it comes
-_LINGER_SECONDS, _LONGER_SECONDS = 0.005, 0.02  # the latter while more than `_MANY` are open
+_LINGER_SECONDS_A_TASK = 0.0005  # that is open: 0.1 s with 200, a hundredth with 20
+_LONGEST_LINGER_SECONDS = 0.1
 
 
 class TasksFailed(Exception):
@@ -85,8 +86,8 @@ class _Collector:
                     continue
                 await self.settle(received)
                 if len(self.open) > _FEW and len(received) < _MANY:
-                    long = len(self.open) > _MANY
-                    await asyncio.sleep(_LONGER_SECONDS if long else _LINGER_SECONDS)
+                    linger = len(self.open) * _LINGER_SECONDS_A_TASK
+                    await asyncio.sleep(min(linger, _LONGEST_LINGER_SECONDS))
             await self.acknowledge()
         finally:
             if reading is not None:
