@@ -18,6 +18,7 @@ class Conversation:
 
     def __init__(self, script: Path, folder: Path, *, path: str, blocking: bool = True) -> None:
         self.folder = folder
+        self.task_id = "1"
         tasks_in, self._tasks = os.pipe()
         self._answers, answers_out = os.pipe()
         os.set_blocking(tasks_in, blocking)
@@ -58,8 +59,8 @@ class Conversation:
         with_own.mkdir()
         facts = (
             f'{{"VN_REQUEST_ID": "r", "VN_GROUP_INDEX": "0", "VN_GROUP_NAME": "Zinssätze", '
-            f'"VN_TASK_ID": "1", "VN_VALUATION_NAME": "€", "VN_ATTEMPT": "1", "VN_DEADLINE": "", '
-            f'"TRACEPARENT": "", "VN_TASK_DIRECTORY": "{with_own}"}}'
+            f'"VN_TASK_ID": "{self.task_id}", "VN_VALUATION_NAME": "€", "VN_ATTEMPT": "1", '
+            f'"VN_DEADLINE": "", "TRACEPARENT": "", "VN_TASK_DIRECTORY": "{with_own}"}}'
         ).encode()
         frame = b"TASK %s %d %d\n" % (nonce, len(facts), len(document)) + facts + document
         self.send(frame, piece=piece)

@@ -4,7 +4,6 @@ Each script is a file in ``vncore/lua`` with its contract in the header. Loaded 
 server that lost it (restart, failover) is given it again.
 """
 
-import hashlib
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -36,11 +35,8 @@ class Scripts:
 
     async def call(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script; raises StoreUnavailable."""
-        script = self._registered.get(name)
-        if script is None:
-            script = self._registered[name] = self._redis.register_script(source(name))
         with translated(name):
-            return await script(keys=keys, args=arguments)
+            return await self._script(name)(keys=keys, args=arguments)
 
     async def call_all(self, name: str, calls: Sequence[Call]) -> Sequence[Any]:
         """Run a script for each of these keys and arguments, in order and in one round trip.
@@ -56,16 +52,17 @@ class Scripts:
                 return await self._run_all(name, calls)
 
     async def _run_all(self, name: str, calls: Sequence[Call]) -> Sequence[Any]:
-        digest = _digest(name)
+        digest = self._script(name).sha
         async with self._redis.pipeline(transaction=False) as pipe:
             for keys, arguments in calls:
                 pipe.evalsha(digest, len(keys), *keys, *arguments)
             return cast("Sequence[Any]", await pipe.execute())
 
-
-@cache
-def _digest(name: str) -> str:
-    return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
+    def _script(self, name: str) -> Any:
+        script = self._registered.get(name)
+        if script is None:
+            script = self._registered[name] = self._redis.register_script(source(name))
+        return script
 
 
 def flattened(fields: dict[str, str | bytes]) -> list[str | bytes]:

@@ -16,9 +16,6 @@ from vncore.ids import RequestId, TaskId
 STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where a script finds commands, after the directory of this interpreter."""
 
-TASK_DIRECTORY = "VN_TASK_DIRECTORY"
-"""By this name a warm script is told the directory of its task."""
-
 MAX_VARIABLE_BYTES = 128 * 1024
 """Longest ``NAME=value`` with its closing NUL that the kernel hands over (MAX_ARG_STRLEN)."""
 

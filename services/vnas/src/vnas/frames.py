@@ -18,6 +18,8 @@ TASKS_DESCRIPTOR, ANSWERS_DESCRIPTOR = 3, 4
 """Where a warm script reads its tasks and writes its answers."""
 
 MODE_VARIABLE, PERSISTENT = "VN_SCRIPT_MODE", "persistent"
+TASK_DIRECTORY = "VN_TASK_DIRECTORY"
+"""The one fact that exec mode does not have: there it is the working directory from the start."""
 
 LONGEST_HEADER = 200
 _TASK = re.compile(rb"TASK ([0-9A-Za-z]{1,64}) ([0-9]{1,12}) ([0-9]{1,12})\n")

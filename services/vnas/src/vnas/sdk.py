@@ -114,7 +114,7 @@ def _serve_persistently(function: Callable[[bytes], bytes]) -> None:
 
 def _be_told(facts: dict[str, str]) -> None:
     """Put the facts of the next task where exec mode has them, and go to its directory."""
-    directory = facts["VN_TASK_DIRECTORY"]
+    directory = facts[frames.TASK_DIRECTORY]
     for name, value in (*facts.items(), ("TMPDIR", directory)):
         if os.environ.get(name) != value:
             os.environ[name] = value

@@ -23,9 +23,9 @@ from vnas import descriptors
 from vnas.channels import open_free_text
 from vnas.conversation import Conversation, Ended
 from vnas.ending import ended
-from vnas.environment import TASK_DIRECTORY, TaskFacts, checked_variables, warm_environment
+from vnas.environment import TaskFacts, checked_variables, warm_environment
 from vnas.exits import check_exit, describe_exit, last_line
-from vnas.frames import Answer, NoFrame, TooLarge, task_frame
+from vnas.frames import TASK_DIRECTORY, Answer, NoFrame, TooLarge, task_frame
 from vnas.launch import Launcher
 from vnas.limits import ScriptLimits, limiting_command
 from vnas.taskdir import is_empty, make_anew, task_directory

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from processes import is_alive
 from workbench import Bench, WorkerProcess, now_ms, open_bench, until
 
 from vnclient.local.valkey import ValkeyServer
@@ -26,15 +27,7 @@ def lines(note: Path) -> int:
 
 def alive(note: Path) -> list[int]:
     """Give those of them that run."""
-
-    def runs(pid: int) -> bool:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return False
-        return state not in "ZX"
-
-    return [pid for pid in pids(note) if runs(pid)]
+    return [pid for pid in pids(note) if is_alive(pid)]
 
 
 async def nobody_reads(bench: Bench) -> bool:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conversation import Conversation
 
 HEAD = f"""#!{sys.executable}
 import os, sys
@@ -34,39 +35,21 @@ def once(script: Path, document: bytes = TASK) -> "subprocess.CompletedProcess[b
     return subprocess.run([script], input=document, env=clean, capture_output=True, check=False)
 
 
-class Persistent:
-    """The worker's end, at its plainest: blocking, one frame after the other."""
+@pytest.fixture
+def warm(tmp_path):
+    """Give a function that starts a script in persistent mode, ended with the test."""
+    begun: list[Conversation] = []
 
-    def __init__(self, script: Path) -> None:
-        tasks_in, self.tasks = os.pipe()
-        answers, answers_out = os.pipe()
-        descriptors = Path(sys.modules["vnas"].__path__[0]) / "descriptors.py"
-        self.process = subprocess.Popen(
-            [sys.executable, descriptors, str(tasks_in), str(answers_out), script],
-            env={"PATH": os.environ["PATH"], "VN_SCRIPT_MODE": "persistent"},
-            pass_fds=(tasks_in, answers_out),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        os.close(tasks_in)
-        os.close(answers_out)
-        self.answers = os.fdopen(answers, "rb")
-        assert self.answers.readline() == b"READY 1\n"
+    def start(script: Path) -> Conversation:
+        conversation = Conversation(script, tmp_path, path=os.environ["PATH"])
+        begun.append(conversation)
+        conversation.task_id = "7"
+        assert conversation.header() == b"READY 1\n"
+        return conversation
 
-    def ask(self, directory: Path, document: bytes = TASK, nonce: str = "n1") -> tuple[int, bytes]:
-        facts = f'{{"VN_TASK_DIRECTORY": "{directory}", "VN_TASK_ID": "7"}}'.encode()
-        header = f"TASK {nonce} {len(facts)} {len(document)}\n".encode()
-        os.write(self.tasks, header + facts + document)
-        verb, echoed, status, size = self.answers.readline().split()
-        assert (verb, echoed) == (b"RESULT", nonce.encode())
-        return int(status), self.answers.read(int(size))
-
-    def finish(self) -> tuple[int, bytes]:
-        os.close(self.tasks)
-        printed, _ = self.process.communicate(timeout=20)
-        self.answers.close()
-        return self.process.returncode, printed
+    yield start
+    for conversation in begun:
+        conversation.close()
 
 
 ENDINGS = [
@@ -95,13 +78,13 @@ ENDINGS = [
 
 
 @pytest.mark.parametrize(("body", "status", "output", "words"), ENDINGS)
-def test_a_call_ends_the_same_way_in_both_modes(script, tmp_path, body, status, output, words):
+def test_a_call_ends_the_same_way_in_both_modes(script, warm, body, status, output, words):
     path = script(f"def value(v):\n    {body}")
     alone = once(path)
-    warm = Persistent(path)
-    first = warm.ask(tmp_path)
-    again = warm.ask(tmp_path, nonce="n2")
-    ended, printed = warm.finish()
+    talk = warm(path)
+    first = talk.ask(TASK)
+    again = talk.ask(TASK)
+    ended, printed = talk.end(), talk.printed().encode()
     assert (alone.returncode, alone.stdout) == (status, output)
     assert first == again == (status, output)
     assert ended == 0, "the end of the tasks is the end of the script"
@@ -115,28 +98,29 @@ def test_a_document_that_is_no_task_is_the_datas_fault(script):
     assert b"project/group/valuation" in ended.stderr
 
 
-def test_what_a_function_prints_is_no_result(script, tmp_path):
-    warm = Persistent(script("def value(v):\n    print('RESULT x 0 0'); return 1.0"))
-    assert warm.ask(tmp_path) == (0, b"1.0")
-    assert warm.finish() == (0, b"RESULT x 0 0\n")
+def test_what_a_function_prints_is_no_result(script, warm):
+    talk = warm(script("def value(v):\n    print('RESULT x 0 0'); return 1.0"))
+    assert talk.ask(TASK) == (0, b"1.0")
+    assert (talk.end(), talk.printed()) == (0, "RESULT x 0 0\n")
 
 
-def test_each_task_is_worked_on_in_its_own_directory(script, tmp_path):
-    warm = Persistent(
+def test_each_task_is_worked_on_in_its_own_directory(script, warm):
+    talk = warm(
         script(
             "import tempfile\n"
             "def value(d):\n    return f'{os.getcwd()} {tempfile.gettempdir()}'.encode()",
             serve="sdk.serve_documents(value)",
         )
     )
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        assert warm.ask(tmp_path / name) == (0, f"{tmp_path / name} {tmp_path / name}".encode())
-    assert warm.finish()[0] == 0
+    answers = [talk.ask(TASK) for _ in range(2)]
+    own = [folder for folder in sorted(talk.folder.iterdir()) if folder.is_dir()]
+    assert answers == [(0, f"{folder} {folder}".encode()) for folder in own]
+    assert len(own) == 2
+    assert talk.end() == 0
 
 
-def test_a_program_that_the_function_starts_does_not_hold_the_pipes(script, tmp_path):
-    warm = Persistent(
+def test_a_program_that_the_function_starts_does_not_hold_the_pipes(script, warm):
+    talk = warm(
         script(
             "import subprocess\n"
             "def value(d):\n    return subprocess.run(['ls', '/proc/self/fd'], capture_output=True,"
@@ -144,10 +128,10 @@ def test_a_program_that_the_function_starts_does_not_hold_the_pipes(script, tmp_
             serve="sdk.serve_documents(value)",
         )
     )
-    status, listed = warm.ask(tmp_path)
+    status, listed = talk.ask(TASK)
     assert status == 0
     assert listed.split() == [b"0", b"1", b"2", b"3"], "3 is what ls itself opened"
-    assert warm.finish()[0] == 0
+    assert talk.end() == 0
 
 
 def test_what_a_function_prints_in_exec_mode_is_no_result_either(script):
@@ -156,7 +140,7 @@ def test_what_a_function_prints_in_exec_mode_is_no_result_either(script):
     assert sorted(ended.stderr.split()) == [b"more", b"noise"]
 
 
-def test_a_worker_that_ends_while_it_writes_a_task_leaves_no_error(script, tmp_path):
-    warm = Persistent(script("def value(v):\n    return 1.0"))
-    os.write(warm.tasks, b"TASK n1 2 1000\n{}<vnml>")
-    assert warm.finish() == (0, b"")
+def test_a_worker_that_ends_while_it_writes_a_task_leaves_no_error(script, warm):
+    talk = warm(script("def value(v):\n    return 1.0"))
+    talk.send(b"TASK n1 2 1000\n{}<vnml>")
+    assert (talk.end(), talk.printed()) == (0, "")

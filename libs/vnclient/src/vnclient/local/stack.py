@@ -54,9 +54,7 @@ class StackOptions:
     http_port: int = 0  # 0: any free loopback port
     slots: int | None = None  # scripts at once; None: VNAS_SLOTS, else as many as cores
     script: Path | None = None  # None: VNAS_SCRIPT, else the shipped engine
-    script_mode: str | None = (
-        None  # None: VNAS_SCRIPT_MODE, else the shipped engine's is persistent
-    )
+    script_mode: str | None = None  # None: VNAS_SCRIPT_MODE, else persistent if shipped
     file_root: Path | None = None  # None: HYDRATION_FILE_ROOT, else file:// is refused
     start_timeout_seconds: float = 60.0
 
