@@ -75,5 +75,7 @@ def _tasks(request: bytes) -> list[bytes]:
 
 def _run(*arguments: str) -> str:
     command = [sys.executable, "-m", "benchmarks", *arguments]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    sys.stderr.write(done.stderr)  # what went wrong, should the next line say that it did
+    done.check_returncode()
     return done.stdout

@@ -229,6 +229,8 @@ def _orchestrator(
 
 def _listen(settings: ApiSettings) -> socket.socket:
     """Bind before anything else is started; raises Misconfigured when that is not possible."""
+    if settings.http_socket_fd is not None:
+        return _listen_on(settings.http_socket_fd)
     address = (settings.http_host, settings.http_port)
     family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
     # The protocol is named, not left at 0: asyncio switches Nagle's algorithm off only then, and
@@ -241,6 +243,16 @@ def _listen(settings: ApiSettings) -> socket.socket:
         listener.close()
         raise Misconfigured(f"HTTP_HOST, HTTP_PORT: cannot listen on {address}: {err}") from err
     listener.listen(_BACKLOG)
+    return listener
+
+
+def _listen_on(descriptor: int) -> socket.socket:
+    """Adopt a socket that somebody has bound for us; raises Misconfigured when it is none."""
+    try:
+        listener = socket.socket(fileno=descriptor)
+        listener.listen(_BACKLOG)
+    except OSError as err:
+        raise Misconfigured(f"HTTP_SOCKET_FD: cannot listen on {descriptor}: {err}") from err
     return listener
 
 

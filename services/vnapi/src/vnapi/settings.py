@@ -19,6 +19,9 @@ class ApiSettings(CommonSettings):
     http_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     """Port to listen on; 0 takes a free one and logs it."""
 
+    http_socket_fd: Annotated[int, Field(ge=0)] | None = None
+    """An inherited descriptor of a bound TCP socket to listen on, in place of host and port."""
+
     payload_max_bytes: PositiveInt = 10 * 1024 * 1024
     """The largest document accepted, counted after decompression."""
 

@@ -1,7 +1,9 @@
 """The settings from the environment, and how ``vnapi config`` shows them."""
 
 import json
+import os
 import socket
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -73,6 +75,21 @@ def test_small_answers_are_not_held_back(environment: pytest.MonkeyPatch) -> Non
     environment.setenv("HTTP_PORT", "0")
     with _listen(load(ApiSettings)) as listener:
         assert listener.proto == socket.IPPROTO_TCP  # what asyncio and uvloop look at
+
+
+def test_an_inherited_socket_is_listened_on(environment: pytest.MonkeyPatch) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        environment.setenv("HTTP_SOCKET_FD", str(os.dup(bound.fileno())))
+        with _listen(load(ApiSettings)), socket.create_connection(bound.getsockname()):
+            pass
+
+
+def test_a_descriptor_that_is_no_socket_is_refused(environment: pytest.MonkeyPatch) -> None:
+    with TemporaryFile() as file:
+        environment.setenv("HTTP_SOCKET_FD", str(file.fileno()))
+        with pytest.raises(Misconfigured, match="HTTP_SOCKET_FD: cannot listen on"):
+            _listen(load(ApiSettings))
 
 
 def test_a_wrong_setting_ends_the_command_with_its_own_status(

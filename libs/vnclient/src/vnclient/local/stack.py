@@ -10,6 +10,7 @@ ends us.
 
 import os
 import shutil
+import socket
 import threading
 import time
 from _thread import interrupt_main
@@ -29,7 +30,7 @@ from vnclient.errors import (
     ServerUnreachable,
     VnClientError,
 )
-from vnclient.local.ports import free_port
+from vnclient.local.ports import bound_socket
 from vnclient.local.process import Child
 from vnclient.local.services import SERVICES, service_command
 from vnclient.local.valkey import ValkeyServer
@@ -79,6 +80,7 @@ class Stack:
         self.url = ""  # while it runs
         self._tell = tell or (lambda _said: None)
         self._members: dict[str, _Member] = {}
+        self._door: socket.socket | None = None  # that vnapi listens on, one after the other
 
     def __enter__(self) -> Self:
         return self.start()
@@ -124,6 +126,9 @@ class Stack:
             raise
         finally:
             self._members.clear()
+            if self._door is not None:
+                self._door.close()
+                self._door = None
             self.url = ""
 
     def pids(self) -> dict[str, int]:
@@ -174,19 +179,20 @@ class Stack:
             self._task_dir, ignore_errors=True
         )  # what a killed worker left; we hold the lock
         self._task_dir.mkdir()
-        port = free_port(HOST, self.options.http_port)
-        self.url = f"http://{HOST}:{port}"
+        # Ours from now on: of two stacks that start together, neither ends up with the other's.
+        self._door = bound_socket(HOST, self.options.http_port)
+        self.url = f"http://{HOST}:{self._door.getsockname()[1]}"
         environment = self._environment()
         for name in SERVICES:
-            own = environment
+            own, inherited = environment, tuple[int, ...]()
             if name == "vnapi":
-                own = environment | {"HTTP_HOST": HOST, "HTTP_PORT": str(port)}
-            self._members[name] = _Member(name, own, self._log(name))
+                inherited = (self._door.fileno(),)
+                own = environment | {"HTTP_SOCKET_FD": str(self._door.fileno())}
+            self._members[name] = _Member(name, own, self._log(name), inherited)
         self._wait_until_ready()
 
     def _environment(self) -> dict[str, str]:
         options, environment = self.options, dict(os.environ)
-        environment.pop("HTTP_PORT", None)  # vnapi alone gets the one that was chosen
         environment["REDIS_URL"] = self.valkey.url
         environment.setdefault("VNAS_SLOTS", str(_cores()))
         environment.setdefault("VNAS_TASK_DIRECTORY", str(self._task_dir))
@@ -228,17 +234,29 @@ class Stack:
 class _Member:
     """One service of the stack and its restarts."""
 
-    def __init__(self, name: str, environment: dict[str, str], log_path: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        environment: dict[str, str],
+        log_path: Path,
+        inherited: tuple[int, ...],  # descriptors
+    ) -> None:
         self.name = name
         self._environment = environment
         self._log_path = log_path
+        self._inherited = inherited
         self._backoff_seconds = _FIRST_BACKOFF_SECONDS
         self._start_at: float | None = None  # monotonic; None: it runs
         self.child = self._start()
 
     def _start(self) -> Child:
         self._started = time.monotonic()
-        return Child(service_command(self.name), log_path=self._log_path, env=self._environment)
+        return Child(
+            service_command(self.name),
+            log_path=self._log_path,
+            env=self._environment,
+            pass_fds=self._inherited,
+        )
 
     def look(self, tell: Callable[[str], None]) -> None:
         """Notice the end, tell it, and start again once the backoff is over."""
