@@ -69,6 +69,7 @@ def owned_keys(keys: Keys, request_id: RequestId, tenant: Tenant, idempotency: s
         keys.xml(request_id),
         keys.metadata(request_id),
         keys.hydrated(request_id),
+        keys.fragments(request_id),
         *([keys.idempotency(tenant, idempotency)] if idempotency else []),
     ]
 

@@ -6,7 +6,7 @@ told by `Superseded`. Every method may raise StoreUnavailable and may then be ca
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from vncore.clock import Clock
@@ -15,6 +15,7 @@ from vncore.dispatching import Dispatching
 from vncore.ending import Ending, expire_tasks, finish_call
 from vncore.keys import ORCHESTRATORS, Keys, update_readers
 from vncore.messages import IngestEntry, LifecycleEvent, RequestStatus
+from vncore.pieces import Fragment
 from vncore.requests import LIFECYCLE_LENGTH
 from vncore.scripts import Scripts, flattened
 from vncore.settling import Settling
@@ -82,6 +83,14 @@ class HeldRequest(Dispatching, Settling):
             "save_hydrated",
             [self.keys.hydrated(self.request_id)],
             [group_count, *flattened(dict(fields))],
+        )
+
+    async def save_fragments(self, fragments: Iterable[Fragment]) -> None:
+        """Keep what task documents share, before they are dispatched."""
+        await self.change(
+            "save_fragments",
+            [self.keys.fragments(self.request_id)],
+            [part for fragment in fragments for part in (fragment.digest, fragment.body)],
         )
 
     # --- the end --------------------------------------------------------------------------------

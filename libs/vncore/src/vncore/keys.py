@@ -85,6 +85,10 @@ class Keys:
         """Hash: the document after its own hydration, its groups and pinned sources."""
         return f"{self.prefix}cache:request:{request_id}:hydrated"
 
+    def fragments(self, request_id: RequestId) -> str:
+        """Hash: what task documents and results share, by digest; see `vncore.pieces`."""
+        return f"{self.prefix}cache:request:{request_id}:fragments"
+
     def response(self, request_id: RequestId) -> str:
         """String: the assembled answer."""
         return f"{self.prefix}cache:request:{request_id}:response"

@@ -70,6 +70,7 @@ class KeySpace:
                 keys.xml(_REQUEST),
                 keys.metadata(_REQUEST),
                 keys.hydrated(_REQUEST),
+                keys.fragments(_REQUEST),
                 keys.response(_REQUEST),
                 keys.failure(_REQUEST),
             ],

@@ -17,6 +17,7 @@ SPELLED = {
     "xml": "cache:request:R:xml",
     "metadata": "cache:request:R:metadata",
     "hydrated": "cache:request:R:hydrated",
+    "fragments": "cache:request:R:fragments",
     "response": "cache:request:R:response",
     "failure": "cache:request:R:failure",
     "idempotency": "request:idempotency:desk:D",

@@ -23,6 +23,7 @@ def keys(request: pytest.FixtureRequest) -> Keys:
         pytest.param(lambda keys: keys.xml(ID), Kind.CACHE, None, id="document"),
         pytest.param(lambda keys: keys.metadata(ID), Kind.CACHE, None, id="metadata"),
         pytest.param(lambda keys: keys.hydrated(ID), Kind.CACHE, None, id="hydrated"),
+        pytest.param(lambda keys: keys.fragments(ID), Kind.CACHE, None, id="fragments"),
         pytest.param(lambda keys: keys.response(ID), Kind.CACHE, None, id="response"),
         pytest.param(lambda keys: keys.failure(ID), Kind.CACHE, None, id="report"),
         pytest.param(lambda keys: keys.task_xml(ID, 0, TaskId(7)), Kind.TASK, 0, id="task"),
