@@ -137,15 +137,12 @@ def composed(stored: bytes, fragments: Mapping[str, bytes]) -> bytes:
 
 
 def _bytes_of(piece: Piece, fragments: Mapping[str, bytes]) -> bytes:
-    match piece:
-        case bytes():
-            return piece
-        case Shared(digest=digest) if digest in fragments:
-            return fragments[digest]
-        case Shared(digest=digest):
-            _no_pieces(f"fragment {digest[:16]} is gone")
-        case Results():
-            _no_pieces("results are not part of this kind of document")
+    if isinstance(piece, bytes):
+        return piece
+    if isinstance(piece, Results):
+        _no_pieces("results are not part of this kind of document")
+    body = fragments.get(piece.digest)
+    return body if body is not None else _no_pieces(f"fragment {piece.digest[:16]} is gone")
 
 
 def _no_pieces(why: str) -> NoReturn:
