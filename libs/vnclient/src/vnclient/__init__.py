@@ -17,6 +17,7 @@ from vnclient.answers import (
 from vnclient.async_client import AsyncClient
 from vnclient.client import Client
 from vnclient.errors import (
+    AnswerCutOff,
     ApiError,
     LocalStackError,
     Problem,
@@ -38,6 +39,7 @@ from vnclient.wire import DEFAULT_URL
 __all__ = [
     "DEFAULT_URL",
     "Accepted",
+    "AnswerCutOff",
     "ApiError",
     "AsyncClient",
     "Client",

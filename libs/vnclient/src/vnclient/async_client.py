@@ -12,7 +12,15 @@ from vnclient.answers import Accepted, Completed, Readiness, Redriven, Status
 from vnclient.calls import Call, Pause, Run, Step, Verb
 from vnclient.errors import VnClientError
 from vnclient.submission import Document
-from vnclient.wire import DEFAULT_URL, checked, is_loopback, request_of, terms_of, unreachable
+from vnclient.wire import (
+    DEFAULT_URL,
+    checked,
+    cut_off,
+    is_loopback,
+    request_of,
+    terms_of,
+    unreachable,
+)
 
 T = TypeVar("T")
 
@@ -157,7 +165,15 @@ class AsyncClient:
         return run.done(None)
 
     async def _send(self, call: Call[Any]) -> httpx.Response:
+        request = request_of(self._http, call, self._timeout_seconds)
         try:
-            return await self._http.send(request_of(self._http, call, self._timeout_seconds))
+            response = await self._http.send(request, stream=True)
         except httpx.TransportError as err:
             raise unreachable(self.url, err) from err
+        try:
+            await response.aread()
+        except httpx.TransportError as err:
+            raise cut_off(self.url, err) from err
+        finally:
+            await response.aclose()
+        return response

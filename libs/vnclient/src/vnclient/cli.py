@@ -15,7 +15,7 @@ import typer
 from vnclient import show
 from vnclient.commands import local, server, tools
 from vnclient.commands.arguments import FAILED, USAGE, Misused
-from vnclient.errors import RequestFailed, ServerUnreachable, VnClientError
+from vnclient.errors import AnswerCutOff, RequestFailed, ServerUnreachable, VnClientError
 
 _BY_SIGNAL = 128  # as a shell has it
 
@@ -35,7 +35,8 @@ def _telling(command: Callable[P, None]) -> Callable[P, None]:
         except BrokenPipeError:  # the reader of our output has enough; click ends us quietly
             raise
         except (VnClientError, OSError) as err:
-            hint = "; start one with: vn up" if isinstance(err, ServerUnreachable) else ""
+            nobody = isinstance(err, ServerUnreachable) and not isinstance(err, AnswerCutOff)
+            hint = "; start one with: vn up" if nobody else ""
             show.notes().print(show.plain(f"vn: {err}{hint}", "red"))
             raise typer.Exit(USAGE if isinstance(err, Misused) else FAILED) from err
         except KeyboardInterrupt as err:

@@ -4,8 +4,8 @@
         response = vn.value(Path("book.xml"))
 
 Drives the verbs of `calls` and `submission` over httpx and turns its errors into ours; so does
-`async_client`. Every verb raises ServerUnreachable when nobody answers, and the ApiError that fits
-when the server refuses.
+`async_client`. Every verb raises ServerUnreachable when nobody answers, AnswerCutOff when an answer
+breaks off before its end, and the ApiError that fits when the server refuses.
 
 Those that hand a request in take with it an `idempotency_key` (1 to 128 visible ASCII characters:
 sent again with it, the request is not run again, and a submission whose connection broke is sent
@@ -25,7 +25,15 @@ from vnclient.answers import Accepted, Completed, Readiness, Redriven, Status
 from vnclient.calls import Call, Pause, Run, Step, Verb
 from vnclient.errors import VnClientError
 from vnclient.submission import Document
-from vnclient.wire import DEFAULT_URL, checked, is_loopback, request_of, terms_of, unreachable
+from vnclient.wire import (
+    DEFAULT_URL,
+    checked,
+    cut_off,
+    is_loopback,
+    request_of,
+    terms_of,
+    unreachable,
+)
 
 T = TypeVar("T")
 
@@ -181,7 +189,15 @@ class Client:
         return run.done(None)
 
     def _send(self, call: Call[Any]) -> httpx.Response:
+        request = request_of(self._http, call, self._timeout_seconds)
         try:
-            return self._http.send(request_of(self._http, call, self._timeout_seconds))
+            response = self._http.send(request, stream=True)
         except httpx.TransportError as err:
             raise unreachable(self.url, err) from err
+        try:
+            response.read()
+        except httpx.TransportError as err:
+            raise cut_off(self.url, err) from err
+        finally:
+            response.close()
+        return response

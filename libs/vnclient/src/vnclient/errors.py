@@ -2,6 +2,7 @@
 
     VnClientError                 message
       ServerUnreachable           start a server, or correct the address
+        AnswerCutOff              its answer broke off on the way: ask again
       UnexpectedAnswer            whatever answers there is not vnapi
       WaitTimedOut                the request is still running: wait on
       ApiError                    problem+json of the server: code, title, detail, place
@@ -42,6 +43,14 @@ class ServerUnreachable(VnClientError):
         self.url = url
         self.reason = reason
         self.sent = sent
+
+
+class AnswerCutOff(ServerUnreachable):
+    """An answer began and did not come to its end; nothing of it is given to anybody."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.args = (f"the answer of {url} broke off before its end ({reason}); ask again",)
 
 
 class UnexpectedAnswer(VnClientError):

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from vnclient.calls import Call
-from vnclient.errors import ServerUnreachable, VnClientError
+from vnclient.errors import AnswerCutOff, ServerUnreachable, VnClientError
 from vnclient.submission import Terms
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -36,11 +36,14 @@ def request_of(
 
 def unreachable(url: str, err: httpx.TransportError) -> ServerUnreachable:
     """Turn what went wrong on the way into our error."""
-    reason = str(err) or type(err).__name__
-    if isinstance(err, httpx.ConnectTimeout | httpx.ReadTimeout):
-        reason = "no answer in time"
+    reason = _reason(err)
     nobody_there = isinstance(err, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
     return ServerUnreachable(url, reason, sent=not nobody_there)
+
+
+def cut_off(url: str, err: httpx.TransportError) -> AnswerCutOff:
+    """Turn what went wrong after the head of an answer into our error."""
+    return AnswerCutOff(url, _reason(err))
 
 
 def checked(url: str) -> str:
@@ -57,3 +60,9 @@ def checked(url: str) -> str:
 def is_loopback(url: str) -> bool:
     """Whether the server is on this machine, so that no proxy of the environment is in between."""
     return httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}
+
+
+def _reason(err: httpx.TransportError) -> str:
+    if isinstance(err, httpx.ConnectTimeout | httpx.ReadTimeout):
+        return "no answer in time"
+    return str(err) or type(err).__name__

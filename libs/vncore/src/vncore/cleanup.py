@@ -6,7 +6,7 @@ time, by several at once, while everything runs; a second call finds nothing mor
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -19,7 +19,7 @@ from vncore.entries import Entry, walk
 from vncore.ids import RequestId
 from vncore.keys import ORCHESTRATORS, WORKERS, Keys
 from vncore.keyspace import OF_A_REQUEST, KeySpace, Kind, owners_of
-from vncore.messages import IngestEntry, MalformedEntry, RequestStatus, TaskDispatch
+from vncore.messages import IngestEntry, MalformedEntry, RequestStatus, tasks_of
 from vncore.requests import REMEMBERED_SECONDS
 from vncore.scripts import Scripts
 from vncore.streams import FORGOTTEN_MS, acknowledge, consumers_seen
@@ -94,8 +94,8 @@ async def clean_up(
         dry_run=dry_run,
         consumers=await cleaner.consumers(),
         update_streams=update_streams,
-        dispatch_entries=await cleaner.entries(keys.dispatch, WORKERS, TaskDispatch),
-        ingest_entries=await cleaner.entries(keys.ingest, ORCHESTRATORS, IngestEntry),
+        dispatch_entries=await cleaner.entries(keys.dispatch, WORKERS, _run_of_tasks),
+        ingest_entries=await cleaner.entries(keys.ingest, ORCHESTRATORS, _run_of_request),
         keys=ended_keys,
         index_entries=await cleaner.old_ids(),
     )
@@ -157,7 +157,7 @@ class _Cleaner:
     # --- entries --------------------------------------------------------------------------------
 
     async def entries(
-        self, stream: str, group: str, message: type[TaskDispatch] | type[IngestEntry]
+        self, stream: str, group: str, run_of: Callable[[Mapping[str, str]], Run]
     ) -> int:
         """Take entries off whose run of their request is over.
 
@@ -166,7 +166,7 @@ class _Cleaner:
         """
         removed = 0
         async for page in walk(self.redis, stream):
-            runs = dict(_runs(page, message))
+            runs = dict(_runs(page, run_of))
             over = await self.tasks.over(set(runs.values()))
             ended = [entry_id for entry_id, run in runs.items() if run in over]
             if ended:
@@ -283,10 +283,19 @@ class _Cleaner:
 
 
 def _runs(
-    entries: Iterable[Entry], message: type[TaskDispatch] | type[IngestEntry]
+    entries: Iterable[Entry], run_of: Callable[[Mapping[str, str]], Run]
 ) -> Iterator[tuple[str, Run]]:
     """Give entries with the run that they belong to; without those that cannot be read."""
     for entry in entries:
         with suppress(MalformedEntry):
-            read = message.from_fields(entry.fields)
-            yield entry.entry_id, (read.request_id, read.run)
+            yield entry.entry_id, run_of(entry.fields)
+
+
+def _run_of_request(fields: Mapping[str, str]) -> Run:
+    entry = IngestEntry.from_fields(fields)
+    return entry.request_id, entry.run
+
+
+def _run_of_tasks(fields: Mapping[str, str]) -> Run:
+    first = tasks_of(fields)[0]
+    return first.request_id, first.run

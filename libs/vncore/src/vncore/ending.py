@@ -80,9 +80,9 @@ def group_keys(keys: Keys, request_id: RequestId, count: int) -> list[str]:
 
 
 def task_keys(keys: Keys, request_id: RequestId, group_index: int, task_id: TaskId) -> list[str]:
-    """Give the keys of one task: its document, its trace, its result."""
+    """Give the keys of one task: its document, its result."""
     at = (request_id, group_index, task_id)
-    return [keys.task_xml(*at), keys.task_trace(*at), keys.task_result(*at)]
+    return [keys.task_xml(*at), keys.task_result(*at)]
 
 
 async def expire_tasks(
@@ -97,8 +97,7 @@ async def expire_tasks(
 
     Raises Superseded when the request's epoch is another one; StoreUnavailable.
     """
-    names = _all_task_keys(keys, request_id, task_counts)
-    while batch := list(islice(names, _BATCH_KEYS)):
+    for batch in batches_of_task_keys(keys, request_id, task_counts):
         outcome = await scripts.call(
             "expire_tasks", [keys.state(request_id), *batch], [epoch, ttl_seconds]
         )
@@ -106,7 +105,18 @@ async def expire_tasks(
             raise Superseded(request_id)
 
 
+def batches_of_task_keys(
+    keys: Keys, request_id: RequestId, task_counts: Sequence[int]
+) -> Iterator[list[str]]:
+    """Give every key of a request's tasks, as many at once as one script call takes."""
+    names = _all_task_keys(keys, request_id, task_counts)
+    while batch := list(islice(names, _BATCH_KEYS)):
+        yield batch
+
+
 def _all_task_keys(keys: Keys, request_id: RequestId, task_counts: Sequence[int]) -> Iterator[str]:
     for group_index, count in enumerate(task_counts):
+        if count:
+            yield keys.task_traces(request_id, group_index)
         for task_id in range(1, count + 1):
             yield from task_keys(keys, request_id, group_index, TaskId(task_id))

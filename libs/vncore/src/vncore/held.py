@@ -12,7 +12,7 @@ from typing import Any, cast
 from vncore.clock import Clock
 from vncore.connection import Connections, translated
 from vncore.dispatching import Dispatching
-from vncore.ending import Ending, expire_tasks, finish_call
+from vncore.ending import Ending, batches_of_task_keys, finish_call
 from vncore.keys import ORCHESTRATORS, Keys, update_readers
 from vncore.messages import IngestEntry, LifecycleEvent, RequestStatus
 from vncore.pieces import Fragment
@@ -77,12 +77,15 @@ class HeldRequest(Dispatching, Settling):
             kept = await cast("Any", self.redis.hgetall(self.keys.hydrated(self.request_id)))
         return {name.decode(): value for name, value in kept.items()}
 
-    async def save_hydrated(self, fields: Mapping[str, bytes], group_count: int) -> None:
-        """Keep the hydrated document and what it was made from."""
-        await self.change(
+    async def save_hydrated(
+        self, fields: Mapping[str, bytes], group_count: int, *, at_once: bool = True
+    ) -> None:
+        """Keep the hydrated document and what it was made from; else with the next change."""
+        await self.change_when(
             "save_hydrated",
             [self.keys.hydrated(self.request_id)],
             [group_count, *flattened(dict(fields))],
+            at_once=at_once,
         )
 
     async def save_fragments(self, fragments: Iterable[Fragment]) -> None:
@@ -143,16 +146,13 @@ class HeldRequest(Dispatching, Settling):
         )
 
     async def _end(self, ending: Ending) -> None:
+        # Of a group whose opening still waits no task is out; the end does not count it, and gives
+        # its hash no time to live.
+        self.drop_waiting("start_group")
         # Before the terminal state: a successor of an orchestrator that dies in between does it
         # again, whereas nobody would after it.
-        await expire_tasks(
-            self.scripts,
-            self.keys,
-            self.request_id,
-            self.epoch,
-            ending.task_counts,
-            ending.ttl_seconds,
-        )
+        for batch in batches_of_task_keys(self.keys, self.request_id, ending.task_counts):
+            self.with_next_change("expire_tasks", batch, [ending.ttl_seconds])
         names, arguments = finish_call(self.keys, self.entry, self.entry_id, ending, self.clock())
         await self.change("finish_request", names, arguments)
 

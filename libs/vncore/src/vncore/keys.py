@@ -30,7 +30,15 @@ def failure_field(task_id: TaskId) -> str:
     return f"{FAILURE}{task_id}"
 
 
-RETRY, FAILURE = "retry:", "failure:"
+def done_field(entry_id: str) -> str:
+    """Field of `Keys.group`: which tasks of a dispatch entry are settled or moved, ``,3,4,``.
+
+    There only while others of the entry are not.
+    """
+    return f"{DONE}{entry_id}"
+
+
+RETRY, FAILURE, DONE = "retry:", "failure:", "done:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +111,13 @@ class Keys:
 
     # --- one task -------------------------------------------------------------------------------
     def task_xml(self, request_id: RequestId, group_index: int, task_id: TaskId) -> str:
-        """String: the task document, the very bytes that the script gets."""
+        """String: the task document that the script gets, in the form of `vncore.pieces`."""
         return f"{self.prefix}cache:task:{request_id}:{group_index}:{task_id}:xml"
 
-    def task_trace(self, request_id: RequestId, group_index: int, task_id: TaskId) -> str:
-        """JSON: where each value of the task document came from."""
-        return f"{self.prefix}cache:task:{request_id}:{group_index}:{task_id}:trace"
+    def task_traces(self, request_id: RequestId, group_index: int) -> str:
+        """Hash: by task, where each value of its document came from, as JSON."""
+        return f"{self.prefix}cache:task:{request_id}:{group_index}:traces"
 
     def task_result(self, request_id: RequestId, group_index: int, task_id: TaskId) -> str:
-        """String: the first result, a bare ``valuation``; never overwritten."""
+        """String: the first result, a ``valuation`` as `vncore.pieces`; never overwritten."""
         return f"{self.prefix}cache:task:{request_id}:{group_index}:{task_id}:result"

@@ -65,7 +65,11 @@ class KeySpace:
     def __init__(self, keys: Keys) -> None:
         task = (_REQUEST, _GROUP, _TASK)
         spelled = {
-            Kind.TASK: [keys.task_xml(*task), keys.task_trace(*task), keys.task_result(*task)],
+            Kind.TASK: [
+                keys.task_xml(*task),
+                keys.task_result(*task),
+                keys.task_traces(_REQUEST, _GROUP),
+            ],
             Kind.CACHE: [
                 keys.xml(_REQUEST),
                 keys.metadata(_REQUEST),

@@ -4,16 +4,19 @@ Each message turns itself into stream fields and is read back by `from_fields`. 
 travel, only ids; the key names on the wire are for people who look at the streams.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Self, TypeVar
 
 from vncore.failures import Failure
 from vncore.ids import DEFAULT_TENANT, RequestId, TaskId, Tenant
 from vncore.keys import Keys
 
 Fields = dict[str, str | bytes]
+
+T = TypeVar("T")
 
 
 class RequestStatus(StrEnum):
@@ -176,17 +179,23 @@ class TaskDispatch:
 
     def to_fields(self, keys: Keys) -> Fields:
         """Give the entry as stream fields."""
-        request_id, group_index, task_id = self.request_id, self.group_index, self.task_id
+        at = (self.request_id, self.group_index, self.task_id)
         return {
-            "requestId": request_id,
-            "tenant": self.tenant,
-            "groupIdx": str(group_index),
-            "groupName": self.group_name,
-            "taskId": str(task_id),
+            **self.common_fields(keys),
+            "taskId": str(self.task_id),
             "valuationName": self.valuation_name,
-            "payloadKey": keys.task_xml(request_id, group_index, task_id),
-            "resultKey": keys.task_result(request_id, group_index, task_id),
-            "updatesKey": keys.updates(request_id),
+            "payloadKey": keys.task_xml(*at),
+            "resultKey": keys.task_result(*at),
+        }
+
+    def common_fields(self, keys: Keys) -> Fields:
+        """Give those that it shares with other first attempts of its group."""
+        return {
+            "requestId": self.request_id,
+            "tenant": self.tenant,
+            "groupIdx": str(self.group_index),
+            "groupName": self.group_name,
+            "updatesKey": keys.updates(self.request_id),
             "attempt": str(self.attempt),
             "deadline": _optional(self.deadline_ms),
             "run": str(self.run),
@@ -211,6 +220,50 @@ class TaskDispatch:
         )
 
 
+def fields_of_tasks(tasks: Sequence[TaskDispatch], keys: Keys) -> Fields:
+    """Give one dispatch entry for tasks that differ in number and valuation name only."""
+    if len(tasks) == 1:
+        return tasks[0].to_fields(keys)
+    told = [[task.task_id, task.valuation_name] for task in tasks]
+    return {**tasks[0].common_fields(keys), "tasks": json.dumps(told, ensure_ascii=False)}
+
+
+def tasks_of(fields: Mapping[str, str]) -> tuple[TaskDispatch, ...]:
+    """Read a dispatch entry, of one task or several; raises MalformedEntry."""
+    told = fields.get("tasks")
+    if not told:
+        return (TaskDispatch.from_fields(fields),)
+    pairs = _told(told, str)
+    first = TaskDispatch.from_fields({**fields, "taskId": "1"})
+    return tuple(
+        TaskDispatch(
+            first.request_id,
+            first.tenant,
+            first.group_index,
+            first.group_name,
+            TaskId(number),
+            name,
+            first.attempt,
+            first.deadline_ms,
+            first.trace,
+            first.run,
+        )
+        for number, name in pairs
+    )
+
+
+def _told(text: str, kind: type[T]) -> list[tuple[int, T]]:
+    """Read pairs of a task's number and what is told of it."""
+    try:
+        pairs = [(number, what) for number, what in json.loads(text)]
+    except (ValueError, TypeError, RecursionError) as err:
+        raise MalformedEntry(f"field tasks cannot be read: {err}") from err
+    told = all(type(number) is int and number > 0 and type(what) is kind for number, what in pairs)
+    if not pairs or not told:
+        raise MalformedEntry(f"field tasks names no tasks: {text[:80]}")
+    return pairs
+
+
 @dataclass(frozen=True, slots=True)
 class TaskUpdate:
     """How one attempt at a task ended, as carried on the request's update stream."""
@@ -230,16 +283,22 @@ class TaskUpdate:
     def to_fields(self, keys: Keys) -> Fields:
         """Give the update as stream fields."""
         return {
-            "requestId": self.request_id,
-            "tenant": self.tenant,
-            "groupIdx": str(self.group_index),
+            **self.common_fields(),
             "taskId": str(self.task_id),
-            "attempt": str(self.attempt),
             "status": self.status.value,
             "resultKey": keys.task_result(self.request_id, self.group_index, self.task_id),
             "durationMs": str(self.duration_ms),
-            "workerId": self.worker_id,
             "error": self.failure.to_json() if self.failure else "",
+        }
+
+    def common_fields(self) -> Fields:
+        """Give those that it shares with other attempts settled with it."""
+        return {
+            "requestId": self.request_id,
+            "tenant": self.tenant,
+            "groupIdx": str(self.group_index),
+            "attempt": str(self.attempt),
+            "workerId": self.worker_id,
             "run": str(self.run),
             **_trace_fields(self.trace),
         }
@@ -265,6 +324,33 @@ class TaskUpdate:
             trace=read.trace(),
             run=read.run(),
         )
+
+
+def updates_of(fields: Mapping[str, str]) -> tuple[TaskUpdate, ...]:
+    """Read an entry of an update stream: one attempt, or several that succeeded.
+
+    Raises MalformedEntry.
+    """
+    told = fields.get("tasks")
+    if not told:
+        return (TaskUpdate.from_fields(fields),)
+    first = TaskUpdate.from_fields({**fields, "taskId": "1", "durationMs": "0"})
+    return tuple(
+        TaskUpdate(
+            first.request_id,
+            first.tenant,
+            first.group_index,
+            TaskId(number),
+            first.attempt,
+            first.status,
+            duration_ms,
+            first.worker_id,
+            first.failure,
+            first.trace,
+            first.run,
+        )
+        for number, duration_ms in _told(told, int)
+    )
 
 
 def _optional(number: int | None) -> str:

@@ -16,7 +16,9 @@ from vncore.keys import Keys
 from vncore.messages import IngestEntry, LifecycleEvent, RequestStatus, Trace
 from vncore.requests import LIFECYCLE_LENGTH, RequestState, RequestStore
 from vncore.scripts import Scripts, flattened
-from vncore.tasks import IN_FLIGHT_TTL_SECONDS
+
+_KEPT_SECONDS = 604_800
+"""Results that a new run takes over are there for a week, at least; its end decides anew."""
 
 _REDRIVABLE = frozenset((RequestStatus.FAILED, RequestStatus.PARTIAL, RequestStatus.CANCELLED))
 
@@ -46,9 +48,7 @@ async def redrive(
     task_counts = [group.expected for group in state.groups]
     try:
         # First: results must not expire in the middle of the new run.
-        await expire_tasks(
-            scripts, keys, request_id, state.epoch, task_counts, IN_FLIGHT_TTL_SECONDS
-        )
+        await expire_tasks(scripts, keys, request_id, state.epoch, task_counts, _KEPT_SECONDS)
     except Superseded:
         raise _refused("running again") from None
     run = await _redrive(scripts, keys, state, deadline_at_ms, trace, clock())

@@ -5,7 +5,7 @@ client may do to a request is in `cancel` and `redrive`.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -13,9 +13,11 @@ from redis.asyncio import Redis
 
 from vncore.connection import translated
 from vncore.errors import InvalidRequest
+from vncore.fragments import Fragments
 from vncore.ids import DEFAULT_TENANT, RequestId, Tenant
 from vncore.keys import Keys
 from vncore.messages import IngestEntry, LifecycleEvent, RequestStatus, Trace
+from vncore.responses import Chunk, ResponseReader
 from vncore.scripts import Scripts, flattened
 
 LIFECYCLE_LENGTH = 10_000
@@ -102,6 +104,7 @@ class RequestStore:
         self._redis = redis
         self._keys = keys
         self._scripts = Scripts(redis)
+        self._responses = ResponseReader(redis, keys, Fragments(redis, keys))
 
     async def submit(self, submission: Submission) -> Submitted:
         """Write document, metadata, state, ingest entry and event in one step.
@@ -210,9 +213,22 @@ class RequestStore:
             return await self._redis.zscore(self._keys.index, request_id) is not None
 
     async def response(self, request_id: RequestId) -> bytes | None:
-        """Read the assembled answer; None when there is none (yet, or any more)."""
+        """Read the whole answer; None when there is none (yet, or any more).
+
+        For tools and tests: what may be large is read by `response_chunks`, which says what raises.
+        """
+        chunks = await self.response_chunks(request_id)
+        return None if chunks is None else b"".join([chunk async for chunk in chunks])
+
+    async def response_chunks(self, request_id: RequestId) -> AsyncIterator[Chunk] | None:
+        """Give the answer chunk by chunk; None when there is none (yet, or any more).
+
+        Its results are read while it is iterated, the first ones before the first chunk, which
+        raises ResponseBroken when some of it is gone; so may any later one, and StoreUnavailable.
+        """
         with translated("read response"):
-            return cast("bytes | None", await self._redis.get(self._keys.response(request_id)))
+            stored = cast("bytes | None", await self._redis.get(self._keys.response(request_id)))
+        return None if stored is None else self._responses.chunks(request_id, stored)
 
     async def failure(self, request_id: RequestId) -> dict[str, Any] | None:
         """Read the failure report; None when the request has not failed."""

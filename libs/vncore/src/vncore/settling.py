@@ -15,7 +15,7 @@ from vncore.failures import Failure
 from vncore.fenced import BATCH_KEYS, Fenced
 from vncore.ids import TaskId
 from vncore.keys import FAILURE, RETRY, failure_field, update_readers
-from vncore.messages import RequestStatus, TaskUpdate
+from vncore.messages import RequestStatus, TaskUpdate, updates_of
 from vncore.requests import LIFECYCLE_LENGTH
 from vncore.scripts import flattened
 from vncore.streams import read_group
@@ -25,7 +25,10 @@ _READER = "orchestrator"  # the one consumer name: a successor finds what its pr
 
 @dataclass(frozen=True, slots=True)
 class ReceivedUpdate:
-    """An update with its entry id; it stays on the stream until it is acknowledged."""
+    """An update with its entry id; it stays on the stream until it is acknowledged.
+
+    Several that succeeded may have come in one entry.
+    """
 
     entry_id: str
     update: TaskUpdate
@@ -87,15 +90,19 @@ class Settling(Fenced):
             if not err.passing:  # the stream is deleted when the request ends: by a cancel, say
                 await self.assert_held()
             raise
-        return [ReceivedUpdate(d.entry_id, TaskUpdate.from_fields(d.fields)) for d in deliveries]
+        return [ReceivedUpdate(d.entry_id, one) for d in deliveries for one in updates_of(d.fields)]
 
-    async def acknowledge(self, entry_ids: Sequence[str]) -> None:
-        """Take settled updates off the stream."""
+    async def acknowledge(self, entry_ids: Sequence[str], *, at_once: bool = True) -> None:
+        """Take settled updates off the stream, else with the next change.
+
+        Those that came in one entry go together.
+        """
         for at in range(0, len(entry_ids), BATCH_KEYS):
-            await self.change(
+            await self.change_when(
                 "acknowledge_updates",
                 [self.keys.updates(self.request_id)],
                 [update_readers(self.request_id), *entry_ids[at : at + BATCH_KEYS]],
+                at_once=at_once,
             )
 
     async def fail_tasks(self, group_index: int, final: Sequence[FinalFailure]) -> set[TaskId]:
@@ -165,6 +172,22 @@ class Settling(Fenced):
                 failures[TaskId(int(task))] = Failure.from_json(value)
         return GroupRecord(tuple(retries), failures)
 
+    async def missing_results(self, group_index: int, task_ids: Sequence[TaskId]) -> list[TaskId]:
+        """Give those of the tasks that have no result."""
+        missing: list[TaskId] = []
+        for at in range(0, len(task_ids), BATCH_KEYS):
+            batch = task_ids[at : at + BATCH_KEYS]
+            names = [self.keys.task_result(self.request_id, group_index, task) for task in batch]
+            with translated("look for results"):
+                if await self.redis.exists(*names) == len(names):
+                    continue
+                async with self.redis.pipeline(transaction=False) as pipe:
+                    for name in names:
+                        pipe.exists(name)
+                    there = await pipe.execute()
+            missing += [task for task, found in zip(batch, there, strict=True) if not found]
+        return missing
+
     async def results(self, group_index: int, task_ids: Sequence[TaskId]) -> dict[TaskId, bytes]:
         """Read the results of a group that are there, by task."""
         found: dict[TaskId, bytes] = {}
@@ -173,7 +196,9 @@ class Settling(Fenced):
             names = [self.keys.task_result(self.request_id, group_index, task) for task in batch]
             with translated("read results"):
                 values = cast("list[bytes | None]", await self.redis.mget(names))
-            found |= {task: value for task, value in zip(batch, values, strict=True) if value}
+            there = {task: value for task, value in zip(batch, values, strict=True) if value}
+            whole = await self.fragments.whole(self.request_id, list(there.values()))
+            found |= dict(zip(there, whole, strict=True))
         return found
 
     async def documents(self, group_index: int, task_ids: Sequence[TaskId]) -> list[bytes]:
@@ -184,7 +209,7 @@ class Settling(Fenced):
             names = [self.keys.task_xml(self.request_id, group_index, task) for task in batch]
             with translated("read task documents"):
                 values = cast("list[bytes | None]", await self.redis.mget(names))
-            found += [value or b"" for value in values]
+            found += await self.fragments.whole(self.request_id, [one or b"" for one in values])
         return found
 
     async def complete_group(self, group_index: int, expected: int, failed: int = 0) -> None:

@@ -125,6 +125,8 @@ _DECLARATION_START = re.compile(rb"<\?xml[ \t\r\n]")
 def _as_utf8(body: bytes, what: str) -> bytes:
     """Decode strictly by BOM, else declaration, else as UTF-8; give UTF-8 without BOM."""
     codec, skip = _codec_of(body, what)
+    if codec == "utf-8" and body.isascii():  # most are: nothing to decode, nothing to copy
+        return body[skip:]
     try:
         text = body[skip:].decode(codec)
     except UnicodeDecodeError as err:
@@ -135,7 +137,7 @@ def _as_utf8(body: bytes, what: str) -> bytes:
             f"the {what} is not {codec.upper()} at line {line}, column {column}: {err.reason}",
             place=Place(line=line, column=column),
         ) from err
-    return text.encode("utf-8")
+    return body[skip:] if codec == "utf-8" else text.encode("utf-8")
 
 
 def _codec_of(body: bytes, what: str) -> tuple[str, int]:
@@ -201,6 +203,8 @@ def _refuse_many_nodes(utf8: bytes, limits: XmlLimits, what: str) -> None:
         (b"=", limits.max_tags, "attributes"),
         (b"xmlns", limits.max_namespaces, "namespace declarations"),
     ):
+        if len(utf8) <= most * len(token):
+            continue  # too short for so many
         found = utf8.count(token)
         if found > most:
             raise MalformedDocument(
@@ -217,18 +221,7 @@ _POSITION_SUFFIX = re.compile(r"\s*, line \d+, column \d+\Z")
 
 
 def _tree(utf8: bytes, what: str) -> etree._Element:
-    # A parser is never shared: it carries its last error, and threads would queue for it.
-    parser = etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        attribute_defaults=False,
-        huge_tree=False,
-        recover=False,
-        collect_ids=False,
-    )
+    parser = _parser()
     try:
         return etree.fromstring(utf8, parser)
     except etree.XMLSyntaxError as err:
@@ -249,17 +242,42 @@ def _tree(utf8: bytes, what: str) -> etree._Element:
         ) from err
 
 
+def _parser() -> etree.XMLParser:
+    """Give this thread's parser, for one document after the other.
+
+    One shared by threads would make them queue for it; a new one for each document costs as much as
+    a small document.
+    """
+    parser: etree.XMLParser | None = getattr(_of_thread, "parser", None)
+    if parser is None:
+        parser = _of_thread.parser = etree.XMLParser(
+            encoding="utf-8",
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            dtd_validation=False,
+            attribute_defaults=False,
+            huge_tree=False,
+            recover=False,
+            collect_ids=False,
+        )
+    return parser
+
+
 def _refuse_shape(root: etree._Element, utf8: bytes, limits: XmlLimits, what: str) -> None:
     """Refuse elements with too many attributes and branches with too many levels.
 
     By XPath, which needs neither the interpreter lock nor an object per element; and only where
     there are so many tags and equals signs that it could be.
     """
-    for token, most, expression, name in (
-        (b"=", limits.max_attributes, f"//*[@*[{limits.max_attributes + 1}]]", "attributes"),
-        (b"<", limits.max_depth, _steps(limits.max_depth), "levels of elements"),
+    for token, most, least_bytes, name in (
+        (b"=", limits.max_attributes, len(b' a=""'), "attributes"),
+        (b"<", limits.max_depth, len(b"<a></a>"), "levels of elements"),
     ):
-        if utf8.count(token) > most and _compiled(f"boolean({expression})")(root):
+        if len(utf8) <= most * least_bytes or utf8.count(token) <= most:
+            continue
+        expression = f"//*[@*[{most + 1}]]" if token == b"=" else _steps(most)
+        if _compiled(f"boolean({expression})")(root):
             culprit = _elements(_compiled(f"({expression})[1]"), root)[0]
             line = cast("int", culprit.sourceline)  # always known after parsing
             raise MalformedDocument(

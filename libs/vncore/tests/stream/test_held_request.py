@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
+from assignments import document_of, settle_only
 
 from vncore import held
 from vncore.connection import Connections
@@ -22,6 +23,7 @@ from vncore.messages import (
     TaskUpdate,
 )
 from vncore.requests import RequestStore, Submission
+from vncore.scripts import source
 from vncore.settling import FinalFailure, ReceivedUpdate, Retry
 from vncore.streams import Consumer, ensure_group
 from vncore.tasks import Settled, TaskStore
@@ -68,23 +70,17 @@ def a_task(request_id: RequestId, task: int, group_index: int = 0) -> NewTask:
     return NewTask(dispatch, f"<task n='{task}'/>".encode(), b"[]")
 
 
-def success(request_id: RequestId, task: int, group_index: int = 0) -> TaskUpdate:
-    return TaskUpdate(
-        request_id, DEFAULT_TENANT, group_index, TaskId(task), 1, TaskStatus.SUCCEEDED, 5, "worker"
-    )
-
-
 BROKEN = Failure("SCRIPT_FAILED", "script", "exit status 1", retryable=True)
 
 
 def failure(request_id: RequestId, task: int, attempt: int = 1) -> TaskUpdate:
     return TaskUpdate(
-        request_id, DEFAULT_TENANT, 0, TaskId(task), attempt, TaskStatus.FAILED, 5, "worker", BROKEN
+        request_id, DEFAULT_TENANT, 0, TaskId(task), attempt, TaskStatus.FAILED, 5, "w", BROKEN
     )
 
 
 async def worker(connections: Connections, keys: Keys) -> Consumer:
-    consumer = Consumer(connections, keys.dispatch, WORKERS, "worker", idle_ms=10_000)
+    consumer = Consumer(connections, keys.dispatch, WORKERS, "w", idle_ms=10_000)
     await consumer.join()
     return consumer
 
@@ -119,12 +115,12 @@ async def test_attempts_settled_together_are_settled_each_by_itself_also_on_a_ne
     await request_held.dispatch([a_task(request_id, number) for number in (1, 2, 3)])
     entries = await (await worker(connections, keys)).read(10)
     tasks = TaskStore(connections.commands, keys, settle_wait_seconds=lambda: 0.01)
-    await tasks.settle(entries[0].entry_id, success(request_id, TaskId(1)), b"<first/>")
+    await settle_only(tasks, entries[0], b"<first/>")
     await connections.commands.script_flush()
     outcomes = await asyncio.gather(
-        tasks.settle(entries[0].entry_id, success(request_id, TaskId(1)), b"<late/>"),
-        tasks.settle(entries[1].entry_id, success(request_id, TaskId(2)), b"<second/>"),
-        tasks.settle(entries[2].entry_id, success(request_id, TaskId(3)), b"<third/>"),
+        settle_only(tasks, entries[0], b"<late/>"),
+        settle_only(tasks, entries[1], b"<second/>"),
+        settle_only(tasks, entries[2], b"<third/>"),
     )
     assert outcomes == [Settled.DUPLICATE, Settled.KEPT, Settled.KEPT]
     results = await request_held.results(0, [TaskId(1), TaskId(2), TaskId(3)])
@@ -143,13 +139,8 @@ async def test_the_happy_way_leaves_expiring_keys_and_empty_queues(
 
     tasks = TaskStore(connections.commands, keys)
     for delivery in await (await worker(connections, keys)).read(10):
-        dispatched = TaskDispatch.from_fields(delivery.fields)
-        payload = await tasks.fetch(dispatched)
-        assert payload.request_is_open
-        update = success(request_id, dispatched.task_id)
-        assert (
-            await tasks.settle(delivery.entry_id, update, payload.document or b"") is Settled.KEPT
-        )
+        document = await document_of(tasks, delivery)
+        assert await settle_only(tasks, delivery, document) is Settled.KEPT
 
     updates = await request_held.updates()
     assert [received.update.task_id for received in updates] == [1, 2]
@@ -224,11 +215,8 @@ async def test_the_first_result_stays(
     await request_held.dispatch([a_task(request_id, 1)])
     [delivery] = await (await worker(connections, keys)).read(1)
     tasks = TaskStore(connections.commands, keys)
-    settle = [
-        await tasks.settle(delivery.entry_id, success(request_id, 1), result)
-        for result in (b"first", b"second")
-    ]
-    assert settle == [Settled.KEPT, Settled.DUPLICATE]
+    settled = [await settle_only(tasks, delivery, result) for result in (b"first", b"second")]
+    assert settled == [Settled.KEPT, Settled.DUPLICATE]
     assert await request_held.results(0, [TaskId(1)]) == {1: b"first"}
     assert await connections.commands.hget(keys.group(request_id, 0), "completed") == b"1"
     assert len(await request_held.updates()) == 1
@@ -242,9 +230,8 @@ async def test_a_failure_of_an_attempt_settled_by_another_is_not_reported(
     await request_held.dispatch([a_task(request_id, 1)])
     [delivery] = await (await worker(connections, keys)).read(1)
     tasks = TaskStore(connections.commands, keys)
-    update = failure(request_id, 1)
-    assert await tasks.settle(delivery.entry_id, update) is Settled.KEPT
-    assert await tasks.settle(delivery.entry_id, update) is Settled.NOT_HELD
+    assert await settle_only(tasks, delivery, BROKEN) is Settled.KEPT
+    assert await settle_only(tasks, delivery, BROKEN) is Settled.NOT_HELD
     assert len(await request_held.updates()) == 1
 
 
@@ -256,9 +243,7 @@ async def test_a_late_result_of_a_finished_request_is_dropped(
     await request_held.dispatch([a_task(request_id, 1)])
     [delivery] = await (await worker(connections, keys)).read(1)
     await request_held.fail({"code": "SCRIPT_FAILED"}, [1], TTL_SECONDS, failed_group=0)
-    settled = await TaskStore(connections.commands, keys).settle(
-        delivery.entry_id, success(request_id, 1), b"late"
-    )
+    settled = await settle_only(TaskStore(connections.commands, keys), delivery, b"late")
     assert settled is Settled.REQUEST_OVER
     assert not await connections.commands.exists(keys.task_result(request_id, 0, TaskId(1)))
     assert await connections.commands.xlen(keys.dispatch) == 0
@@ -276,7 +261,7 @@ async def test_a_recorded_retry_is_queued_once_with_its_attempt(
     await request_held.dispatch([a_task(request_id, 1)])
     consumer = await worker(connections, keys)
     [delivery] = await consumer.read(1)
-    await TaskStore(connections.commands, keys).settle(delivery.entry_id, failure(request_id, 1))
+    await settle_only(TaskStore(connections.commands, keys), delivery, BROKEN)
     [received] = await request_held.updates()
     await request_held.schedule_retry(received, due_ms=5_000)
     recorded = await request_held.recorded(0)
@@ -298,9 +283,7 @@ async def test_a_successor_sees_updates_that_nobody_acknowledged(
     await request_held.start_group(0, "prices", 1)
     await request_held.dispatch([a_task(request_id, 1)])
     [delivery] = await (await worker(connections, keys)).read(1)
-    await TaskStore(connections.commands, keys).settle(
-        delivery.entry_id, success(request_id, 1), b"<r/>"
-    )
+    await settle_only(TaskStore(connections.commands, keys), delivery, b"<r/>")
     assert len(await request_held.updates()) == 1  # read, not acknowledged
     successor = await held.begin(connections, keys, request_held.entry, "0-1", clock_from(3_000))
     assert successor is not None
@@ -352,8 +335,8 @@ async def test_a_result_that_is_there_wins_over_a_final_failure(
     await request_held.dispatch([a_task(request_id, 1), a_task(request_id, 2)])
     tasks = TaskStore(connections.commands, keys)
     one, two = await (await worker(connections, keys)).read(2)
-    await tasks.settle(one.entry_id, success(request_id, 1), b"<valuation/>")
-    await tasks.settle(two.entry_id, failure(request_id, 2))
+    await settle_only(tasks, one, b"<valuation/>")
+    await settle_only(tasks, two, BROKEN)
     [good, bad] = await request_held.updates()
 
     late = ReceivedUpdate(good.entry_id, failure(request_id, 1))
@@ -374,11 +357,11 @@ async def test_a_late_result_of_a_task_that_has_failed_for_good_does_not_count(
     await request_held.dispatch([a_task(request_id, 1)])
     tasks = TaskStore(connections.commands, keys)
     [delivery] = await (await worker(connections, keys)).read(1)
-    await tasks.settle(delivery.entry_id, failure(request_id, 1))
+    await settle_only(tasks, delivery, BROKEN)
     [received] = await request_held.updates()
     await request_held.fail_tasks(0, [FinalFailure(received, BROKEN)])
 
-    settled = await tasks.settle(delivery.entry_id, success(request_id, 1), b"<valuation/>")
+    settled = await settle_only(tasks, delivery, b"<valuation/>")
     assert settled is Settled.DUPLICATE
     assert not await connections.commands.exists(keys.task_result(request_id, 0, TaskId(1)))
     state = await RequestStore(connections.commands, keys).state(request_id)
@@ -394,9 +377,7 @@ async def test_a_late_result_of_a_request_that_is_gone_leaves_nothing(
     await request_held.dispatch([a_task(request_id, 1)])
     [delivery] = await (await worker(connections, keys)).read(1)
     await connections.commands.delete(keys.state(request_id), keys.group(request_id, 0))
-    settled = await TaskStore(connections.commands, keys).settle(
-        delivery.entry_id, success(request_id, 1), b"late"
-    )
+    settled = await settle_only(TaskStore(connections.commands, keys), delivery, b"late")
     assert settled is Settled.REQUEST_OVER
     assert not await connections.commands.exists(keys.group(request_id, 0))
     assert not await connections.commands.exists(keys.task_result(request_id, 0, TaskId(1)))
@@ -429,3 +410,29 @@ async def test_an_end_whose_answer_was_lost_may_be_sent_again(
     outcomes = [await request_held.change("finish_request", names, arguments) for _ in range(3)]
     assert outcomes == [1, 0, 0]
     assert await connections.commands.xlen(keys.lifecycle) == events + 1
+
+
+async def test_a_group_whose_opening_waits_is_not_there_after_the_end(
+    connections: Connections, keys: Keys, request_held: held.HeldRequest
+):
+    """A deadline may pass between a group's opening and its first task, which it goes with."""
+    request_id = request_held.request_id
+    await request_held.start_group(0, "prices", 0)
+    await request_held.complete_group(0, 0)
+    await request_held.start_group(1, "totals", 2, at_once=False)
+    await request_held.fail({"code": "REQUEST_DEADLINE_EXCEEDED"}, [0], TTL_SECONDS)
+    assert await RequestStore(connections.commands, keys).status(request_id) is RequestStatus.FAILED
+    assert await connections.commands.ttl(keys.group(request_id, 0)) > 0
+    assert not await connections.commands.exists(keys.group(request_id, 1))
+
+
+async def test_changes_made_together_keep_their_order_on_a_server_that_knows_only_the_last(
+    connections: Connections, keys: Keys, request_held: held.HeldRequest
+):
+    request_id = request_held.request_id
+    await request_held.start_group(0, "prices", 1)
+    await request_held.dispatch([a_task(request_id, 1)])
+    await connections.commands.script_flush()
+    await connections.commands.script_load(source("finish_request"))
+    await request_held.fail({"code": "X"}, [1], TTL_SECONDS, failed_group=0)
+    assert await connections.commands.ttl(keys.task_xml(request_id, 0, TaskId(1))) > 0

@@ -1,12 +1,14 @@
 """Any order of any calls: the scripts on a real server against a model of what must be true.
 
-Several requests, each with several orchestrators that go on trying with old epochs, workers of any
-run that are late or taken over, clients that repeat, cancel and redrive. After each step the server
-is read whole: it must be what the model says, and the promises must hold of it.
+Several requests, each with several orchestrators that go on trying with old epochs, entries of
+several tasks, workers of any run that settle parts of them, put tasks off, die, are late or taken
+over, clients that repeat, cancel and redrive. After each step the server is read whole: it must be
+what the model says, and the promises must hold of it.
 """
 
 import asyncio
 import contextlib
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from typing import Any, TypeVar
 
 import hypothesis
 import pytest
+from assignments import ended
 from hypothesis import HealthCheck, note
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -37,11 +40,13 @@ from vncore.failures import Failure
 from vncore.fsck import Fault, check
 from vncore.ids import DEFAULT_TENANT, RequestId, TaskId, new_request_id
 from vncore.keys import (
+    DONE,
     FAILURE,
     ORCHESTRATORS,
     RETRY,
     WORKERS,
     Keys,
+    done_field,
     update_readers,
 )
 from vncore.messages import (
@@ -53,12 +58,14 @@ from vncore.messages import (
     TaskStatus,
     TaskUpdate,
     Trace,
+    tasks_of,
+    updates_of,
 )
 from vncore.redrive import redrive
 from vncore.requests import Idempotency, RequestStore, Submission
 from vncore.settling import FinalFailure, ReceivedUpdate
 from vncore.streams import ensure_group, read_group
-from vncore.tasks import Settled, TaskStore
+from vncore.tasks import Assignment, Settled, TaskStore
 
 KEYS = Keys()
 TTL_SECONDS, FAILED_TTL_SECONDS = 600, 6_000
@@ -69,6 +76,8 @@ CLIENT_KEYS = ("", "", "key-1", "key-2")
 MOST_REQUESTS = 3
 
 SIZES = st.lists(st.sampled_from([2, 3, 1, 4, 0]), min_size=1, max_size=2)  # tasks of each group
+
+SLICES = st.sampled_from([2, 1, 4, 3])  # tasks that may share an entry
 
 Draw = st.DataObject
 T = TypeVar("T")
@@ -108,7 +117,8 @@ class Request:
     epoch: int = 0
     current_group: int | None = None
     hydrated: bool = False
-    reports: dict[str, TaskUpdate] = field(default_factory=dict)  # on its stream, by entry
+    reports: dict[str, tuple[TaskUpdate, ...]] = field(default_factory=dict)
+    """What is told on its stream, by entry."""
     deliveries: list[tuple[str, IngestEntry]] = field(default_factory=list)  # one for each run
     plan: dict[tuple[int, int, int], tuple[bytes, bool]] = field(default_factory=dict)
     """Document of a task in a run, and whether it can be run: the same for every successor."""
@@ -151,21 +161,38 @@ class Orchestrator:
 
 
 @dataclass
-class Attempt:
+class Entry:
     """A dispatch entry, and who has had it."""
 
     entry_id: str
-    task: TaskDispatch
+    tasks: tuple[TaskDispatch, ...]
     workers: list[str] = field(default_factory=list)  # the last one has it
+    done: set[TaskId] = field(default_factory=set)  # settled, or moved to another entry
 
     def __repr__(self) -> str:
-        task = self.task
-        at = f"run {task.run} group {task.group_index} task {task.task_id} attempt {task.attempt}"
-        return f"{task.request_id[:4]} {at}, had by {self.workers}"
+        task = self.tasks[0]
+        at = f"run {task.run} group {task.group_index} tasks {self.numbers}"
+        return f"{task.request_id[:4]} {at} but {self.done or None}, had by {self.workers}"
 
     @property
     def owner(self) -> str:
         return self.workers[-1] if self.workers else ""
+
+    @property
+    def numbers(self) -> list[TaskId]:
+        return [task.task_id for task in self.tasks]
+
+    @property
+    def open(self) -> list[TaskId]:
+        return [number for number in self.numbers if number not in self.done]
+
+    @property
+    def work(self) -> tuple[RequestId, int, int]:
+        task = self.tasks[0]
+        return task.request_id, task.run, task.group_index
+
+    def held_by(self, worker: str) -> Assignment:
+        return Assignment(self.entry_id, worker, self.tasks)
 
 
 # --- what there is --------------------------------------------------------------------------------
@@ -249,8 +276,8 @@ class House(RuleBasedStateMachine):
         self.requests: list[Request] = []
         self.gone: list[Request] = []
         self.orchestrators: list[Orchestrator] = []
-        self.attempts: dict[str, Attempt] = {}  # every one there ever was, by entry
-        self.queued: set[str] = set()  # those whose entry is still there
+        self.entries: dict[str, Entry] = {}  # every one there ever was
+        self.queued: set[str] = set()  # those that are still there
         self.results = count(1)  # makes each result one of its kind
         self.ends: Counter[tuple[RequestId, int]] = Counter()  # of runs
         self.seen = self.wait(look(self.redis))
@@ -300,18 +327,17 @@ class House(RuleBasedStateMachine):
             clock=self.clock,
         )
 
-    async def digest(self, *, ends: bool = True) -> dict[bytes, Any]:
+    async def digest(self) -> dict[bytes, Any]:
         """Everything there is, byte by byte, in one look."""
         names = sorted(await self.redis.keys())
         async with self.redis.pipeline() as pipe:
             for name in names:
                 # A large hash is dumped in whatever order its fields are just then.
-                is_hash = name.startswith(b"state:") or name.endswith(b":hydrated")
+                is_hash = name.startswith(b"state:") or name.endswith((b":hydrated", b":traces"))
                 _ = pipe.hgetall(name) if is_hash else pipe.dump(name)
                 pipe.pexpiretime(name)
             read = await pipe.execute()
-        times = read[1::2] if ends else [at_ms > 0 for at_ms in read[1::2]]
-        return dict(zip(names, zip(read[::2], times, strict=True), strict=True))
+        return dict(zip(names, zip(read[::2], read[1::2], strict=True), strict=True))
 
     async def repeated(self, call: Callable[[], Awaitable[Any]], *, twice: bool) -> Any:
         """Make a call, and again if its answer was lost: the second one changes nothing."""
@@ -575,14 +601,19 @@ class House(RuleBasedStateMachine):
         last = data.draw(st.integers(group.dispatched + 1, group.size), label="last")
         first = data.draw(st.integers(1, group.dispatched + 1), label="first")
         new = [self.new_task(request, index, task, data) for task in range(first, last + 1)]
-        entries = await self.repeated(lambda: one.held.dispatch(new), twice=False)
+        most = data.draw(SLICES, label="slice")
+
+        async def call() -> dict[TaskId, str]:
+            return await one.held.dispatch(new, slice_tasks=most)
+
+        entries = await call()
         if twice:
-            before = await self.digest(ends=False)
-            assert await one.held.dispatch(new) == {}
-            assert_same(await self.digest(ends=False), before)
-        expected = set()
-        for task in new[group.dispatched + 1 - first :]:
+            assert await self.unchanged(call) == {}
+        slices: dict[int, list[TaskDispatch]] = {}
+        for at, task in enumerate(new):
             number = task.dispatch.task_id
+            if number <= group.dispatched:
+                continue
             kept = group.documents.get(number) == task.document and number in group.results
             group.documents[number] = task.document
             if task.failure or not kept:
@@ -590,11 +621,13 @@ class House(RuleBasedStateMachine):
             if task.failure:
                 group.failures.add(number)
             elif not kept:
-                expected.add(number)
+                slices.setdefault(at // most, []).append(task.dispatch)
         group.dispatched = last
-        assert entries.keys() == expected
-        for number, entry_id in entries.items():
-            self.queue(entry_id, new[number - first].dispatch)
+        expected = [[task.task_id for task in tasks] for tasks in slices.values()]
+        ids = dict.fromkeys(entries.values())  # in task order
+        assert [[task for task in entries if entries[task] == one] for one in ids] == expected
+        for entry_id, tasks in zip(ids, slices.values(), strict=True):
+            self.queue(entry_id, *tasks)
 
     def new_task(self, request: Request, index: int, task: int, data: Draw) -> NewTask:
         at = (request.run, index, task)
@@ -619,17 +652,22 @@ class House(RuleBasedStateMachine):
             run=request.run,
         )
 
-    def queue(self, entry_id: str, task: TaskDispatch) -> None:
-        self.attempts[entry_id] = Attempt(entry_id, task)
+    def queue(self, entry_id: str, *tasks: TaskDispatch) -> None:
+        self.entries[entry_id] = Entry(entry_id, tasks)
         self.queued.add(entry_id)
 
     async def act_on_a_report(self, one: Orchestrator, data: Draw, *, twice: bool) -> None:
         request = one.request
         fresh, before = await one.held.updates(), await one.held.unsettled_updates()
-        told = {received.entry_id: received.update for received in [*fresh, *before]}
+        told: dict[str, tuple[TaskUpdate, ...]] = {}
+        for received in before:  # what was read just now is among it
+            told[received.entry_id] = (*told.get(received.entry_id, ()), received.update)
         assert told == request.reports
+        assert all(received in before for received in fresh)
         entry_id = pick(data, sorted(request.reports), "report")
-        update = request.reports.pop(entry_id)
+        update, *others = request.reports.pop(entry_id)
+        if others:
+            assert {one.status for one in (update, *others)} == {TaskStatus.SUCCEEDED}
         received = ReceivedUpdate(entry_id, update)
         group, task = request.groups[update.group_index], update.task_id
         done = task in group.results or task in group.failures
@@ -724,8 +762,8 @@ class House(RuleBasedStateMachine):
         request, mine = one.request, one.held
         size = request.groups[index].size
         dispatch = self.attempt(request, index, 1, 1)
-        entry_id, update = next(
-            iter(request.reports.items()), ("1-1", update_of(dispatch, "w1", BROKEN))
+        entry_id, (update, *_) = next(
+            iter(request.reports.items()), ("1-1", (update_of(dispatch, "w1", BROKEN),))
         )
         received = ReceivedUpdate(entry_id, update)
         return {
@@ -747,77 +785,152 @@ class House(RuleBasedStateMachine):
     @precondition(lambda self: self.queued)
     @rule(data=st.data(), worker=st.sampled_from(["w1", "w2"]), most=st.integers(0, 3))
     def take_and_report(self, data: Draw, worker: str, most: int) -> None:
-        """A worker takes up to four tasks, and settles some of what is in anybody's hands."""
+        """A worker takes up to four entries, and settles some of what is in anybody's hands."""
         self.wait(self.work(data, worker, most))
 
     async def work(self, data: Draw, worker: str, most: int) -> None:
         taken = await read_group(self.redis, KEYS.dispatch, WORKERS, worker, count=4, block_ms=None)
         for delivery in taken:
-            attempt = self.attempts[delivery.entry_id]
-            assert TaskDispatch.from_fields(delivery.fields) == attempt.task
-            attempt.workers.append(worker)
+            entry = self.entries[delivery.entry_id]
+            assert tasks_of(delivery.fields) == entry.tasks
+            entry.workers.append(worker)
         for entry_id in self.at_work()[:most]:
-            attempt = self.attempts[entry_id]
-            failed = data.draw(st.integers(0, 2), label="failed") == 2
-            await self.settle(attempt, attempt.owner, failed=failed)
+            entry = self.entries[entry_id]
+            await self.fetch(entry)
+            await self.settle(entry, entry.owner, self.outcomes(data, entry.open))
 
     def at_work(self) -> list[str]:
-        return sorted(one for one in self.queued if self.attempts[one].workers)
+        return sorted(one for one in self.queued if self.entries[one].workers)
+
+    def outcomes(self, data: Draw, tasks: Sequence[TaskId]) -> dict[TaskId, bool]:
+        """Choose some of the tasks, and whether they fail."""
+        return {
+            task: data.draw(st.integers(0, 2), label="failed") == 2
+            for task in some(data, tasks, "settled")
+        }
+
+    def request_of(self, entry: Entry) -> Request:
+        return next(one for one in self.known() if one.request_id == entry.work[0])
+
+    def is_over(self, entry: Entry) -> bool:
+        """Whether the run of the request is over that the entry belongs to."""
+        request = self.request_of(entry)
+        return not request.is_open or entry.work[1] != request.run
+
+    async def fetch(self, entry: Entry) -> None:
+        """A worker reads what is open of an entry."""
+        payload = await self.tasks.fetch(entry.held_by(entry.owner))
+        assert payload.request_is_open is not self.is_over(entry)
+        if payload.request_is_open:
+            documents = self.request_of(entry).groups[entry.work[2]].documents
+            texts = {task: text and text.xml for task, text in payload.documents.items()}
+            assert texts == {task: documents[task] for task in entry.open}
 
     @precondition(lambda self: self.queued)
-    @rule(data=st.data(), reports=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=3))
-    def take_over(self, data: Draw, reports: list[tuple[bool, bool]]) -> None:
-        """A task passes on to another worker, and both of them report, in any order."""
+    @rule(data=st.data(), reports=st.lists(st.booleans(), max_size=3))
+    def take_over(self, data: Draw, reports: list[bool]) -> None:
+        """A worker that has done some of an entry dies, or seems to: another one has the entry.
+
+        Both of them report, in any order.
+        """
         self.wait(self.work(data, "w2", 0))
-        attempt = self.attempts[pick(data, self.at_work())]
-        workers = [attempt.owner, f"{attempt.owner}'"]
-        self.wait(self.redis.xclaim(KEYS.dispatch, WORKERS, workers[1], 0, [attempt.entry_id]))
-        attempt.workers.append(workers[1])
-        for first, failed in reports:
-            self.wait(self.settle(attempt, workers[0 if first else 1], failed=failed))
+        entry = self.entries[pick(data, self.at_work())]
+        workers = [entry.owner, f"{entry.owner}'"]
+        if len(entry.open) > 1:
+            self.wait(self.settle(entry, entry.owner, self.outcomes(data, entry.open[1:])))
+        self.wait(self.redis.xclaim(KEYS.dispatch, WORKERS, workers[1], 0, [entry.entry_id]))
+        entry.workers.append(workers[1])
+        self.wait(self.fetch(entry))
+        for first in reports:
+            outcomes = self.outcomes(data, entry.numbers)
+            self.wait(self.settle(entry, workers[0 if first else 1], outcomes))
             self.as_the_model_says()
 
-    @precondition(lambda self: any(one.workers for one in self.attempts.values()))
-    @rule(data=st.data(), reports=st.lists(st.booleans(), min_size=1, max_size=3))
-    def report_late(self, data: Draw, reports: list[bool]) -> None:
-        """Anybody who ever had an attempt of any run settles it, again perhaps."""
-        for failed in reports:
-            attempt = pick(data, [one for one in self.attempts.values() if one.workers])
-            worker = pick(data, attempt.workers)
-            self.wait(self.settle(attempt, worker, failed=failed))
+    @precondition(lambda self: any(one.workers for one in self.entries.values()))
+    @rule(data=st.data(), times=st.integers(1, 3))
+    def report_late(self, data: Draw, times: int) -> None:
+        """Anybody who ever had an entry of any run settles some of it, again perhaps."""
+        for _ in range(times):
+            entry = pick(data, [one for one in self.entries.values() if one.workers])
+            worker = pick(data, entry.workers)
+            self.wait(self.settle(entry, worker, self.outcomes(data, entry.numbers)))
             self.as_the_model_says()
 
-    async def settle(self, attempt: Attempt, worker: str, *, failed: bool) -> None:
-        entry_id, task = attempt.entry_id, attempt.task
-        update = update_of(task, worker, BROKEN if failed else None)
-        result = b"" if failed else f"<valuation n='{next(self.results)}'/>".encode()
-        request = next(one for one in self.known() if one.request_id == task.request_id)
-        group = request.groups[task.group_index]
-        if failed and (entry_id not in self.queued or attempt.owner != worker):
-            expected = Settled.NOT_HELD
-        elif not request.is_open or task.run != request.run:
-            expected = Settled.REQUEST_OVER
-        elif task.task_id in group.failures or task.task_id in group.results:
-            expected = Settled.DUPLICATE
+    async def settle(self, entry: Entry, worker: str, failing: dict[TaskId, bool]) -> None:
+        """Settle tasks of an entry in one call, each as failed or not."""
+        request, group = self.request_of(entry), self.request_of(entry).groups[entry.work[2]]
+        held_by_worker = entry.entry_id in self.queued and entry.owner == worker
+        tasks = [task for task in entry.tasks if task.task_id in failing]
+        expected: dict[TaskId, Settled] = {}
+        for number, failed in failing.items():
+            if failed and (not held_by_worker or number in entry.done):
+                expected[number] = Settled.NOT_HELD
+            elif self.is_over(entry):
+                expected[number] = Settled.REQUEST_OVER
+            elif number in group.failures or number in group.results:
+                expected[number] = Settled.DUPLICATE
+            else:
+                expected[number] = Settled.KEPT
+        results = {
+            number: f"<valuation n='{next(self.results)}'/>".encode() for number in sorted(failing)
+        }
+        settlements = [
+            ended(task, BROKEN if failing[task.task_id] else results[task.task_id])
+            for task in tasks
+        ]
+
+        async def call() -> list[Settled]:
+            return await self.tasks.settle(entry.held_by(worker), settlements)
+
+        ends = {number for number, one in expected.items() if one is not Settled.NOT_HELD}
+        news = [task for task in tasks if expected[task.task_id] is Settled.KEPT]
+        if news or (entry.entry_id in self.queued and (ends - entry.done or self.is_over(entry))):
+            settled = await self.repeated(call, twice=True)
         else:
-            expected = Settled.KEPT
-
-        async def call() -> Settled:
-            return await self.tasks.settle(entry_id, update, result)
-
-        if expected is Settled.NOT_HELD or (
-            expected is not Settled.KEPT and entry_id not in self.queued
-        ):
-            assert await self.unchanged(call) is expected
-            return
-        assert await self.repeated(call, twice=True) is expected
-        self.queued.discard(entry_id)
-        if expected is Settled.KEPT:
-            if not failed:
-                group.results[task.task_id] = result
+            settled = await self.unchanged(call)
+        assert settled == [expected[task.task_id] for task in tasks]
+        if entry.entry_id in self.queued:
+            self.end_tasks(entry, ends)
+        told = [(update_of(task, worker, BROKEN),) for task in news if failing[task.task_id]]
+        kept = [task for task in news if not failing[task.task_id]]
+        group.results |= {task.task_id: results[task.task_id] for task in kept}
+        told += [tuple(update_of(task, worker, None) for task in kept)] if kept else []
+        if told:
             stream = KEYS.updates(request.request_id)
-            [(raw_id, _)] = await self.redis.xrevrange(stream, count=1)
-            request.reports[raw_id.decode()] = update
+            latest = await self.redis.xrevrange(stream, count=len(told))
+            request.reports |= {
+                raw_id.decode(): updates
+                for (raw_id, _), updates in zip(reversed(latest), told, strict=True)
+            }
+
+    def end_tasks(self, entry: Entry, tasks: set[TaskId]) -> None:
+        """The entry is needed no more for these tasks, and in the end not at all."""
+        entry.done |= tasks
+        if not entry.open or (tasks and self.is_over(entry)):
+            self.queued.discard(entry.entry_id)
+
+    @precondition(lambda self: self.at_work())
+    @rule(data=st.data(), late=st.booleans())
+    def put_off(self, data: Draw, *, late: bool) -> None:
+        """Whoever has an entry moves some of its tasks to another one; or who had it once."""
+        entry = self.entries[pick(data, self.at_work())]
+        worker = entry.workers[0] if late else entry.owner
+        self.wait(self.put_some_off(entry, worker, some(data, entry.numbers, "put off")))
+
+    async def put_some_off(self, entry: Entry, worker: str, numbers_: Sequence[TaskId]) -> None:
+        tasks = [task for task in entry.tasks if task.task_id in numbers_]
+
+        async def call() -> bool:
+            return await self.tasks.put_off(entry.held_by(worker), tasks)
+
+        if entry.owner != worker or self.is_over(entry) or entry.done & set(numbers_):
+            assert await self.unchanged(call) is False
+            return
+        assert await call() is True
+        [(raw_id, _)] = await self.redis.xrevrange(KEYS.dispatch, count=1)
+        self.queue(raw_id.decode(), *tasks)
+        self.end_tasks(entry, set(numbers_))
+        assert await self.unchanged(call) is False
 
     # --- operators ----------------------------------------------------------------------------
 
@@ -827,12 +940,7 @@ class House(RuleBasedStateMachine):
         self.wait(self.clean_up())
         self.wait(self.assert_clean())
         self.queued = {
-            entry_id
-            for entry_id in self.queued
-            for task in [self.attempts[entry_id].task]
-            for request in self.requests
-            if request.request_id == task.request_id
-            and (request.is_open and request.run == task.run)
+            entry_id for entry_id in self.queued if not self.is_over(self.entries[entry_id])
         }
 
     # --- what must be true --------------------------------------------------------------------
@@ -843,11 +951,26 @@ class House(RuleBasedStateMachine):
         for request in self.requests:
             assert_is(request, seen)
             assert_promises(request, seen)
+            self.assert_done(request, seen)
         assert seen.values.get(KEYS.dispatch, {}).keys() == self.queued
         self.assert_entries(seen)
         self.assert_ends(seen)
         for request in self.gone:
             assert not [name for name in seen.values if request.request_id in name]
+
+    def assert_done(self, request: Request, seen: Seen) -> None:
+        """Of each entry that is there it is told which tasks are settled, and of no other."""
+        for index, group in enumerate(request.groups):
+            if request.is_open and group.status == "started":
+                fields = seen.values[KEYS.group(request.request_id, index)]
+                told = {
+                    name.removeprefix(DONE): listed(value)
+                    for name, value in fields.items()
+                    if name.startswith(DONE)
+                }
+                work = (request.request_id, request.run, index)
+                entries = [self.entries[one] for one in self.queued]
+                assert told == {e.entry_id: e.done for e in entries if e.work == work and e.done}
 
     def assert_entries(self, seen: Seen) -> None:
         """Promise 2, the other way round: each entry belongs to an open request."""
@@ -883,6 +1006,16 @@ def pick(data: Draw, choices: Sequence[T], label: str = "who") -> T:
     chosen = choices[data.draw(st.integers(0, len(choices) - 1), label=f"which {label}")]
     note(f"{label}: {chosen!r}")
     return chosen
+
+
+def some(data: Draw, tasks: Sequence[TaskId], label: str) -> list[TaskId]:
+    """Choose some of the tasks, one at least, in their order."""
+    if data.draw(st.booleans(), label=f"all {label}"):
+        return list(tasks)
+    chosen = data.draw(
+        st.sets(st.integers(0, len(tasks) - 1), min_size=1, max_size=len(tasks)), label=label
+    )
+    return [tasks[at] for at in sorted(chosen)]
 
 
 async def connected(url: str) -> Connections:
@@ -924,23 +1057,21 @@ def assert_is(request: Request, seen: Seen) -> None:
         if there:
             counts = [int(there[name]) for name in ("completed", "failed", "dispatched")]
             assert counts == [group.completed, len(group.failures), group.dispatched]
-            assert numbers(there, FAILURE).keys() == group.failures
-            retries = {task: int(at.split(":")[0]) for task, at in numbers(there, RETRY).items()}
+            assert by_task(there, FAILURE).keys() == group.failures
+            retries = {task: int(at.split(":")[0]) for task, at in by_task(there, RETRY).items()}
             assert retries == group.retries
         for task in range(1, group.size + 1):
             at = (request.request_id, index, TaskId(task))
             assert seen.values.get(KEYS.task_result(*at)) == group.results.get(task)
             assert seen.values.get(KEYS.task_xml(*at)) == group.documents.get(task)
     reports = seen.values.get(KEYS.updates(request.request_id), {})
-    assert {one: TaskUpdate.from_fields(fields) for one, fields in reports.items()} == (
-        request.reports
-    )
+    assert {one: updates_of(fields) for one, fields in reports.items()} == request.reports
     assert (KEYS.response(request.request_id) in seen.values) is (
         request.status in {RequestStatus.SUCCEEDED, RequestStatus.PARTIAL}
     )
 
 
-def numbers(fields: dict[str, str], kind: str) -> dict[int, str]:
+def by_task(fields: dict[str, str], kind: str) -> dict[int, str]:
     return {
         int(name.removeprefix(kind)): value
         for name, value in fields.items()
@@ -971,7 +1102,7 @@ def assert_promises(request: Request, seen: Seen) -> None:
 
     # 5: results are counted, and exclude failures
     for index, fields in groups.items():
-        failures = numbers(fields, FAILURE).keys()
+        failures = by_task(fields, FAILURE).keys()
         results = {
             task
             for task in range(1, int(fields["dispatched"]) + 1)
@@ -984,18 +1115,25 @@ def assert_promises(request: Request, seen: Seen) -> None:
 
         # 6: what is unfinished waits somewhere
         if is_open and fields["status"] == "started":
-            waiting = results | failures | numbers(fields, RETRY).keys()
+            waiting = results | failures | by_task(fields, RETRY).keys()
             waiting |= outstanding_tasks(seen, KEYS.updates(request_id), request_id, state, index)
             waiting |= outstanding_tasks(seen, KEYS.dispatch, request_id, state, index)
             assert waiting >= set(range(1, int(fields["dispatched"]) + 1))
 
-    # 9: everything ends with it; until then its keys stay, and those of its tasks for a week
+    # 9: everything ends with it; until then its keys stay, and what an earlier run left for a week
     owned = {name: seconds for name, seconds in seen.ttl.items() if request_id in name}
     if "idempotency" in state:
         record = KEYS.idempotency(DEFAULT_TENANT, state["idempotency"])
         owned[record] = seen.ttl[record]
+    again = is_open and state["run"] != "1"
+    old = {name for name in owned if again and name.startswith("cache:task:")}
+    for index, fields in groups.items():
+        if fields["status"] == "started":
+            for task in range(1, int(fields["dispatched"]) + 1):
+                at = (request_id, index, TaskId(task))
+                old -= {KEYS.task_xml(*at), KEYS.task_result(*at)}
     for name, seconds in owned.items():
-        assert (seconds > 0) is (not is_open or name.startswith("cache:task:")), name
+        assert (seconds > 0) is not is_open or name in old, name
     if not is_open:
         assert KEYS.updates(request_id) not in seen.values
 
@@ -1003,13 +1141,25 @@ def assert_promises(request: Request, seen: Seen) -> None:
 def outstanding_tasks(
     seen: Seen, stream: str, request_id: RequestId, state: dict[str, str], index: int
 ) -> set[int]:
+    """Give the tasks that outstanding entries are for, but for those that an entry calls done."""
     wanted = (request_id, state["run"], str(index))
+    group = seen.values[KEYS.group(request_id, index)]
     return {
-        int(fields["taskId"])
+        task
         for entry_id, fields in seen.values.get(stream, {}).items()
         if entry_id in seen.outstanding[stream]
         and (fields["requestId"], fields["run"], fields["groupIdx"]) == wanted
+        for task in told_tasks(fields) - listed(group.get(done_field(entry_id), ""))
     }
+
+
+def told_tasks(fields: dict[str, str]) -> set[int]:
+    several = json.loads(fields.get("tasks", "[]"))
+    return {task for task, _ in several} or {int(fields["taskId"])}
+
+
+def listed(tasks: str) -> set[int]:
+    return {int(task) for task in tasks.split(",") if task}
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ SPELLED = {
     "failure": "cache:request:R:failure",
     "idempotency": "request:idempotency:desk:D",
     "task_xml": "cache:task:R:2:7:xml",
-    "task_trace": "cache:task:R:2:7:trace",
+    "task_traces": "cache:task:R:2:traces",
     "task_result": "cache:task:R:2:7:result",
 }
 
@@ -31,9 +31,11 @@ def spelled(keys: Keys, name: str) -> str:
     member = getattr(keys, name)
     if isinstance(member, str):
         return member
-    arguments = {"group": (REQUEST, 2), "idempotency": (Tenant("desk"), "D")}.get(
-        name, (REQUEST, 2, TaskId(7)) if name.startswith("task_") else (REQUEST,)
-    )
+    arguments = {
+        "group": (REQUEST, 2),
+        "task_traces": (REQUEST, 2),
+        "idempotency": (Tenant("desk"), "D"),
+    }.get(name, (REQUEST, 2, TaskId(7)) if name.startswith("task_") else (REQUEST,))
     return str(member(*arguments))
 
 

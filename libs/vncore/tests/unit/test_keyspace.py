@@ -27,7 +27,7 @@ def keys(request: pytest.FixtureRequest) -> Keys:
         pytest.param(lambda keys: keys.response(ID), Kind.CACHE, None, id="response"),
         pytest.param(lambda keys: keys.failure(ID), Kind.CACHE, None, id="report"),
         pytest.param(lambda keys: keys.task_xml(ID, 0, TaskId(7)), Kind.TASK, 0, id="task"),
-        pytest.param(lambda keys: keys.task_trace(ID, 1, TaskId(70)), Kind.TASK, 1, id="trace"),
+        pytest.param(lambda keys: keys.task_traces(ID, 1), Kind.TASK, 1, id="traces"),
         pytest.param(lambda keys: keys.task_result(ID, 2, TaskId(700)), Kind.TASK, 2, id="result"),
     ],
 )

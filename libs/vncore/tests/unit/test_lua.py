@@ -41,9 +41,10 @@ def test_a_script_builds_no_key_of_its_own(name: str):
         "expire_tasks",
         "fail_tasks",
         "finish_request",
+        "put_off_tasks",
         "retry_task",
         "schedule_retry",
-        "settle_task",
+        "settle_tasks",
     ],
 )
 def test_a_script_that_finishes_work_runs_when_memory_is_full(name: str):

@@ -1,5 +1,9 @@
 """What is written to a stream is read back from it; nonsense is refused by the field's name."""
 
+import json
+from dataclasses import replace
+from operator import itemgetter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +13,7 @@ from vncore.ids import DEFAULT_TENANT, RequestId, TaskId, Tenant
 from vncore.keys import Keys
 from vncore.messages import (
     TERMINAL,
+    Fields,
     IngestEntry,
     LifecycleEvent,
     MalformedEntry,
@@ -17,6 +22,9 @@ from vncore.messages import (
     TaskStatus,
     TaskUpdate,
     Trace,
+    fields_of_tasks,
+    tasks_of,
+    updates_of,
 )
 
 KEYS = Keys("{vn-0}")
@@ -30,6 +38,7 @@ numbers = st.integers(0, 2**53)
 tasks = st.integers(1, 50_000).map(TaskId)
 runs = st.integers(1, 99)
 places = st.dictionaries(st.sampled_from(["group", "task", "line"]), names | numbers)
+first = itemgetter(0)
 failures = st.builds(
     Failure,
     code=names,
@@ -79,23 +88,118 @@ def test_a_lifecycle_event_survives_the_stream(event: LifecycleEvent):
     assert LifecycleEvent.from_fields(event.to_fields()) == event
 
 
-@given(
-    st.builds(
-        TaskDispatch,
-        st.just(REQUEST),
-        tenants,
-        numbers,
-        texts,
-        tasks,
-        texts,
-        attempt=st.integers(1, 9),
-        deadline_ms=st.none() | numbers,
-        trace=traces,
-        run=runs,
-    )
+dispatches = st.builds(
+    TaskDispatch,
+    st.just(REQUEST),
+    tenants,
+    numbers,
+    texts,
+    tasks,
+    texts,
+    attempt=st.integers(1, 9),
+    deadline_ms=st.none() | numbers,
+    trace=traces,
+    run=runs,
 )
+
+
+@given(dispatches)
 def test_a_dispatch_entry_survives_the_stream(entry: TaskDispatch):
     assert TaskDispatch.from_fields(entry.to_fields(KEYS)) == entry
+
+
+@given(dispatches, st.lists(st.tuples(tasks, texts), min_size=1, max_size=9, unique_by=first))
+def test_an_entry_of_several_tasks_survives_the_stream(
+    like: TaskDispatch, told: list[tuple[TaskId, str]]
+):
+    slice_ = [replace(like, task_id=task, valuation_name=name) for task, name in told]
+    assert tasks_of(on_the_stream(fields_of_tasks(slice_, KEYS))) == tuple(slice_)
+
+
+@given(dispatches)
+def test_an_entry_of_one_task_is_written_as_ever(entry: TaskDispatch):
+    assert fields_of_tasks([entry], KEYS) == entry.to_fields(KEYS)
+    assert tasks_of(on_the_stream(entry.to_fields(KEYS))) == (entry,)
+
+
+@given(
+    tenants,
+    st.lists(st.tuples(tasks, numbers), min_size=2, max_size=9, unique_by=first),
+    texts,
+    traces,
+    runs,
+)
+def test_an_update_of_several_successes_survives_the_stream(
+    tenant: Tenant, told: list[tuple[TaskId, int]], worker: str, trace: Trace, run: int
+):
+    updates = [
+        TaskUpdate(
+            REQUEST, tenant, 3, task, 2, TaskStatus.SUCCEEDED, ms, worker, trace=trace, run=run
+        )
+        for task, ms in told
+    ]
+    # As `settle_tasks` writes it.
+    fields = {**updates[0].common_fields(), "status": "succeeded", "tasks": json.dumps(told)}
+    assert updates_of(on_the_stream(fields)) == tuple(updates)
+
+
+@given(tenants, tasks, st.none() | failures, texts)
+def test_an_update_of_one_attempt_is_read_as_ever(
+    tenant: Tenant, task: TaskId, failure: Failure | None, worker: str
+):
+    status = TaskStatus.FAILED if failure else TaskStatus.SUCCEEDED
+    update = TaskUpdate(REQUEST, tenant, 3, task, 2, status, 17, worker, failure)
+    assert updates_of(on_the_stream(update.to_fields(KEYS))) == (update,)
+
+
+NONSENSE = [
+    pytest.param("{", "cannot be read", id="no JSON"),
+    pytest.param("7", "cannot be read", id="a number"),
+    pytest.param("[7, 8]", "cannot be read", id="numbers"),
+    pytest.param('[[1, "a", 2]]', "cannot be read", id="three of a kind"),
+    pytest.param("[" * 100_000, "cannot be read", id="a deep hole"),
+    pytest.param("[]", "names no tasks", id="nobody"),
+    pytest.param("{}", "names no tasks", id="an object"),
+    pytest.param('[["1", "a"]]', "names no tasks", id="a word for a number"),
+    pytest.param('[[0, "a"]]', "names no tasks", id="task 0"),
+    pytest.param('[[1.0, "a"]]', "names no tasks", id="a fraction"),
+    pytest.param('[[true, "a"]]', "names no tasks", id="a truth"),
+    pytest.param('[[1, "a"], [2, null]]', "names no tasks", id="one of two is told nothing"),
+]
+
+
+@pytest.mark.parametrize(("told", "said"), NONSENSE)
+def test_nonsense_for_several_tasks_is_refused_by_name(told: str, said: str):
+    dispatch = TaskDispatch(REQUEST, DEFAULT_TENANT, 0, "g", TaskId(1), "v")
+    fields = on_the_stream(dispatch.common_fields(KEYS)) | {"tasks": told}
+    with pytest.raises(MalformedEntry, match=f"field tasks {said}"):
+        tasks_of(fields)
+    with pytest.raises(MalformedEntry, match=f"field tasks {said}"):
+        updates_of(_good() | {"tasks": told.replace('"a"', "5")})
+
+
+@pytest.mark.parametrize("told", ['[[1, "5"]]', "[[1, null]]", "[[1, 0.5]]"])
+def test_a_duration_that_is_no_number_is_refused(told: str):
+    with pytest.raises(MalformedEntry, match="field tasks names no tasks"):
+        updates_of(_good() | {"tasks": told})
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1))
+def test_whatever_stands_for_several_tasks_is_read_or_refused(told: str):
+    dispatch = TaskDispatch(REQUEST, DEFAULT_TENANT, 0, "g", TaskId(1), "v")
+    with pytest.raises(MalformedEntry):
+        tasks_of(on_the_stream(dispatch.common_fields(KEYS)) | {"tasks": told})
+
+
+@pytest.mark.parametrize("gone", ["requestId", "attempt", "groupIdx"])
+def test_what_several_tasks_share_is_missed_by_name(gone: str):
+    tasks = [TaskDispatch(REQUEST, DEFAULT_TENANT, 0, "g", TaskId(n), "v") for n in (1, 2)]
+    with pytest.raises(MalformedEntry, match=f"{gone} is missing"):
+        tasks_of(on_the_stream(fields_of_tasks(tasks, KEYS)) | {gone: ""})
+
+
+def on_the_stream(fields: Fields) -> dict[str, str]:
+    return {name: str(value) for name, value in fields.items()}
 
 
 @given(tenants, tasks, st.none() | failures, texts, traces, runs)

@@ -21,6 +21,7 @@ from vnapi.lifecycle import LifecycleReader
 from vnapi.orchestrator import LambdaInvoker, MainOrchestrator
 from vnapi.protocol import WireLimits, bounded
 from vnapi.readiness import Readiness
+from vnapi.room import Room
 from vnapi.routes import Door
 from vnapi.settings import ApiSettings
 from vnapi.submit import Submitter
@@ -177,6 +178,10 @@ def _door(
             clock=epoch_ms,
         ),
         capacity=capacity,
+        room=Room(
+            max(settings.bodies_max_bytes, settings.payload_max_bytes),
+            wait_ms=settings.body_timeout_ms,
+        ),
         reader=reader,
         readiness=Readiness(
             redis.commands,

@@ -9,11 +9,16 @@ from fastapi.responses import JSONResponse, Response
 
 from vnapi import problems
 from vnapi.answers import Accepted
+from vnapi.streamed import document_of
 from vncore.codes import CODES
 from vncore.errors import InvalidRequest
 from vncore.ids import RequestId
+from vncore.logs import logger
 from vncore.messages import RequestStatus
 from vncore.requests import RequestState, RequestStore
+from vncore.responses import ResponseBroken
+
+_log = logger("vnapi")
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -70,10 +75,15 @@ async def outcome_of(
 ) -> Response | None:
     """Answer with what a request left that ended with `status`: a response, or a problem.
 
-    None: it was redriven meanwhile, and runs. Raises InvalidRequest when it is gone.
+    None: it was redriven meanwhile, and runs. Raises InvalidRequest when it is gone, ResponseBroken
+    when it is there and a part of its response is not.
     """
+    broken: ResponseBroken | None = None
     for _ in range(_LOOKS):
-        answer = await _left(store, request_id, status, failed_status)
+        try:
+            answer, broken = await _left(store, request_id, status, failed_status), None
+        except ResponseBroken as err:
+            answer, broken = None, err
         if answer is not None and status is RequestStatus.SUCCEEDED:
             return answer  # nothing comes after it
         now = await store.status(request_id)
@@ -84,6 +94,11 @@ async def outcome_of(
         if answer is not None and now is status:
             return answer
         status = now  # of a later run, which ended between the looks: so may be what we read
+    else:
+        if broken is not None:
+            facts = {"request_id": request_id, "code": broken.code, "error": broken.message}
+            _log.error("response_broken", extra=facts)
+            raise broken
     raise await absent(store, request_id)  # it expired a moment ago
 
 
@@ -91,12 +106,12 @@ async def _left(
     store: RequestStore, request_id: RequestId, status: RequestStatus, failed_status: int
 ) -> Response | None:
     if status in {RequestStatus.SUCCEEDED, RequestStatus.PARTIAL}:
-        document = await store.response(request_id)
-        if document is None:
+        chunks = await store.response_chunks(request_id)
+        if chunks is None:
             return None
         where = {"Content-Location": f"/valuation/{request_id}/results"}
         headers = {STATUS_HEADER: status.value, **where, **STORED_XML}
-        return Response(document, media_type="application/xml", headers=headers)
+        return await document_of(request_id, chunks, headers)
     facts: dict[str, Any] = {"requestId": request_id, "requestStatus": status.value}
     if status is RequestStatus.CANCELLED:
         known = CODES["REQUEST_CANCELLED"]

@@ -1,8 +1,8 @@
 """HTTP in, answers out: each endpoint as a few steps that can be read.
 
-A submission is admitted (`terms`, `capacity`), read (`body`), checked and submitted (`submit`), and
-perhaps waited for (`lifecycle`); the other endpoints ask by id (`outcome`). Errors are raised and
-become problem documents in `problems`.
+A submission is admitted (`terms`, `capacity`), read (`body`) when there is room for it (`room`),
+checked and submitted (`submit`), and perhaps waited for (`lifecycle`); the other endpoints ask by
+id (`outcome`). Errors are raised and become problem documents in `problems`.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,14 @@ from vnapi.lifecycle import LifecycleReader, Waiter
 from vnapi.outcome import NO_STORE, absent, accepted, find, not_ready, outcome_of, place
 from vnapi.prefer import Wait
 from vnapi.readiness import Readiness
-from vnapi.submit import CheckedDocument, Submitter
+from vnapi.room import Room
+from vnapi.submit import Submitter
 from vnapi.terms import Terms, deadline_of, terms_of
 from vncore.codes import CODES
 from vncore.errors import InvalidRequest, StoreUnavailable, VnError
 from vncore.ids import RequestId, new_request_id, parse_request_id
 from vncore.messages import RequestStatus, Trace
-from vncore.requests import RequestStore
+from vncore.requests import RequestStore, Submitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Door:
     submitter: Submitter
     controls: Controls
     capacity: Capacity
+    room: Room
     reader: LifecycleReader
     readiness: Readiness
     payload_max_bytes: int
@@ -50,11 +52,7 @@ def router(door: Door) -> APIRouter:
     @routes.post("/valuation", **description.SUBMIT)
     async def submit(request: Request) -> Response:
         terms = await _admitted(door, request)
-        body = await read_document(
-            request, max_bytes=door.payload_max_bytes, timeout_ms=door.body_timeout_ms
-        )
-        document = await door.submitter.check(body)
-        return await _run(door, request, document, terms)
+        return await _run(door, request, terms)
 
     @routes.delete("/valuation/{request_id}", **description.CANCEL)
     async def cancel(request: Request, request_id: str) -> Response:
@@ -129,17 +127,13 @@ async def _admitted(door: Door, request: Request) -> Terms:
     return terms
 
 
-async def _run(door: Door, request: Request, document: CheckedDocument, terms: Terms) -> Response:
-    """Submit a checked document, and wait for its end where that is asked for."""
-    request_id = request.state.request_id = new_request_id()
-    trace: Trace = request.state.trace
-    content_type = request.headers["content-type"]
+async def _run(door: Door, request: Request, terms: Terms) -> Response:
+    """Submit the document that is sent, and wait for its end where that is asked for."""
+    request_id = new_request_id()
     headers: dict[str, str] = {}
     try:
         with door.reader.waiting_for(request_id) as waiter:  # before the first event can come
-            submitted = await door.submitter.submit(
-                request_id, document, terms, trace, content_type
-            )
+            submitted = await _submitted(door, request, request_id, terms)
             # Not by `replayed`: a call to the server that was repeated finds our own request.
             if submitted.request_id == request_id:
                 answer = await _awaited(door, request_id, waiter, terms.wait)
@@ -154,6 +148,21 @@ async def _run(door: Door, request: Request, document: CheckedDocument, terms: T
         headers["Preference-Applied"] = ", ".join(terms.wait.applied)
     answer.headers.update(headers)
     return answer
+
+
+async def _submitted(
+    door: Door, request: Request, request_id: RequestId, terms: Terms
+) -> Submitted:
+    """Read, check and submit a document; nobody has it in memory any more when this returns."""
+    with door.room.hold() as hold:
+        body = await read_document(
+            request, max_bytes=door.payload_max_bytes, timeout_ms=door.body_timeout_ms, hold=hold
+        )
+        document = await door.submitter.check(body)
+        request.state.request_id = request_id
+        trace: Trace = request.state.trace
+        content_type = request.headers["content-type"]
+        return await door.submitter.submit(request_id, document, terms, trace, content_type)
 
 
 async def _replayed(door: Door, request_id: RequestId, wait: Wait) -> Response:

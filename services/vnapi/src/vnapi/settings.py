@@ -31,8 +31,12 @@ class ApiSettings(CommonSettings):
     lifecycle_block_ms: PositiveInt = 1_000
     """How long one read of the lifecycle stream waits for events."""
 
+    bodies_max_bytes: PositiveInt = 64 * 1024 * 1024
+    """How many bytes of bodies over 64 KiB are in memory at once, from their reading to their
+    submission; others wait, unread. At least one document of ``PAYLOAD_MAX_BYTES``."""
+
     body_timeout_ms: PositiveInt = 60_000
-    """How long a whole body may take to arrive (408)."""
+    """How long a whole body may take to arrive (408), and before that wait for room (503)."""
 
     header_timeout_ms: PositiveInt = 10_000
     """How long the request line and headers may take to arrive (408)."""
@@ -50,7 +54,8 @@ class ApiSettings(CommonSettings):
     """How long running calls may take after SIGTERM; synchronous waits end at once with 202."""
 
     large_documents_at_once: PositiveInt = 2
-    """How many documents over 1 MiB are parsed at once; each takes some 20 times its size."""
+    """How many documents over 1 MiB are parsed at once, and written to Redis at once; parsed, one
+    takes some 20 times its size."""
 
     backlog_max_requests: PositiveInt = 10_000
     """From how many requests that have not ended on submissions are refused (503)."""

@@ -6,6 +6,7 @@ Called by `routes`; everything that can be refused is refused here, before anyth
 import asyncio
 import ctypes
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from vnapi.idempotency import idempotency_of
 from vnapi.terms import Terms
 from vncore import xml
 from vncore.clock import Clock
-from vncore.errors import Place, UnprocessableDocument
+from vncore.errors import Place, UnprocessableDocument, VnError
 from vncore.failure_policy import FailurePolicy
 from vncore.ids import DEFAULT_TENANT, RequestId
 from vncore.messages import Trace
@@ -50,13 +51,14 @@ class Submitter:
     ) -> None:
         self._store = store
         self._limits = limits
-        self._large = asyncio.Semaphore(large_at_once)
+        self._parsing = asyncio.Semaphore(large_at_once)
+        self._writing = asyncio.Semaphore(large_at_once)
         self._clock = clock
 
     async def check(self, body: bytes) -> CheckedDocument:
         """Refuse what is no valuation request; see `check_document`."""
         is_large = len(body) > _LARGE_BYTES
-        async with self._large if is_large else nullcontext():
+        async with self._parsing if is_large else nullcontext():
             return await asyncio.to_thread(_check, body, self._limits, trim=is_large)
 
     async def submit(
@@ -81,25 +83,27 @@ class Submitter:
                 on_failure=terms.on_failure,
                 deadline_ms=terms.deadline_ms,
             )
-        now = self._clock()
-        return await self._store.submit(
-            Submission(
-                request_id=request_id,
-                document=document.body,
-                group_count=document.group_count,
-                received_at_ms=now,
-                trace=trace,
-                on_failure=terms.on_failure,
-                deadline_at_ms=None if terms.deadline_ms is None else now + terms.deadline_ms,
-                idempotency=idempotency,
-                metadata={
-                    "contentType": content_type[:200],
-                    "documentBytes": len(document.body),
-                    "correlationId": trace.correlation_id,
-                    "traceparent": trace.traceparent,
-                },
+        is_large = len(document.body) > _LARGE_BYTES
+        async with self._writing if is_large else nullcontext():  # what is written is a copy
+            now = self._clock()
+            return await self._store.submit(
+                Submission(
+                    request_id=request_id,
+                    document=document.body,
+                    group_count=document.group_count,
+                    received_at_ms=now,
+                    trace=trace,
+                    on_failure=terms.on_failure,
+                    deadline_at_ms=None if terms.deadline_ms is None else now + terms.deadline_ms,
+                    idempotency=idempotency,
+                    metadata={
+                        "contentType": content_type[:200],
+                        "documentBytes": len(document.body),
+                        "correlationId": trace.correlation_id,
+                        "traceparent": trace.traceparent,
+                    },
+                )
             )
-        )
 
 
 def check_document(body: bytes, limits: xml.XmlLimits) -> CheckedDocument:
@@ -180,6 +184,11 @@ def _shown(tag: str) -> str:
 def _check(body: bytes, limits: xml.XmlLimits, *, trim: bool) -> CheckedDocument:
     try:
         return check_document(body, limits)
+    except VnError as err:
+        # Its answer may take a while, and frames that it comes through hold tree and texts.
+        for error in (err, err.__cause__):
+            traceback.clear_frames(error.__traceback__ if error else None)
+        raise
     finally:
         if trim:
             _give_memory_back()

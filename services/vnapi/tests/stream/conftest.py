@@ -1,18 +1,23 @@
 """The door on a real server, and an orchestrator that tests move by hand."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import httpx
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
 from vnapi.app import build_app
 from vnapi.capacity import Capacity, Limits
 from vnapi.controls import Controls
 from vnapi.lifecycle import LifecycleReader
+from vnapi.protocol import WireLimits, bounded
 from vnapi.readiness import Readiness
+from vnapi.room import Room
 from vnapi.routes import Door
 from vnapi.submit import Submitter
 from vncore.connection import Connections
@@ -105,6 +110,7 @@ def door(
         submitter=submitter,
         controls=Controls(redis, keys, request_ttl_seconds=TTL_SECONDS, clock=now_ms),
         capacity=capacity,
+        room=Room(64 * 1024 * 1024, wait_ms=5_000),
         reader=reader,
         readiness=readiness,
         payload_max_bytes=DEFAULT_LIMITS.max_bytes,
@@ -131,6 +137,40 @@ async def client(door: Door, reading: LifecycleReader) -> AsyncIterator[httpx.As
         transport=transport, base_url="http://vn", headers=headers
     ) as client:
         yield client
+
+
+class QuietServer(uvicorn.Server):
+    """uvicorn beside a test, on a listener of its own."""
+
+    @asynccontextmanager
+    async def on(self, listener: socket.socket) -> AsyncIterator[int]:
+        serving = asyncio.create_task(self._serve([listener]))
+        await until(lambda: self.started)
+        yield listener.getsockname()[1]
+        self.should_exit = True
+        await serving
+
+
+@asynccontextmanager
+async def _serving(app: FastAPI, limits: WireLimits) -> AsyncIterator[int]:
+    config = uvicorn.Config(
+        app,
+        http=bounded(limits),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=1,
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with QuietServer(config).on(listener) as port:
+            yield port
+
+
+@pytest.fixture
+def serving() -> Callable[[FastAPI, WireLimits], AbstractAsyncContextManager[int]]:
+    """Serve an application by a real uvicorn on a loopback port, which it gives."""
+    return _serving
 
 
 @pytest.fixture

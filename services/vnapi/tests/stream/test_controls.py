@@ -230,15 +230,15 @@ async def test_what_a_later_run_left_is_not_told_as_the_end_of_an_earlier_one(
 ) -> None:
     request_id = await submitted(client)
     await end_partial(await orchestrator.take_one())
-    response = door.store.response
+    response = door.store.response_chunks
 
     async def after_a_whole_run(asked: RequestId) -> Any:
-        monkeypatch.setattr(door.store, "response", response)
+        monkeypatch.setattr(door.store, "response_chunks", response)
         assert (await client.post(f"/valuation/{request_id}/redrive")).status_code == 202
         await succeed(await orchestrator.take_one())
         return await response(asked)
 
-    monkeypatch.setattr(door.store, "response", after_a_whole_run)
+    monkeypatch.setattr(door.store, "response_chunks", after_a_whole_run)
     answer = await client.get(f"/valuation/{request_id}/results")
     assert (answer.status_code, answer.content) == (200, RESPONSE)
     assert answer.headers["vn-request-status"] == "succeeded"

@@ -158,6 +158,38 @@ def test_a_server_that_is_away_is_waited_for_and_looked_at_whenever_it_comes(
             assert process.child.wait(timeout=20) == 78
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_many_large_bodies_at_once_stay_within_the_room_for_them(
+    start: Callable[..., Process], connections: Connections, keys: Keys
+) -> None:
+    process = start(
+        BODIES_MAX_BYTES="4000000",
+        PAYLOAD_MAX_BYTES="2500000",
+        LARGE_DOCUMENTS_AT_ONCE="1",
+        SYNC_WAIT_TIMEOUT_MS="1000",
+    )
+    url = await asyncio.to_thread(process.url)
+    group = b"<group>" + b"<x>" + b"1" * 1_000_000 + b"</x>"
+    large = b"<vnml><project>" + (group + b"</group>") * 2 + b"</project></vnml>"
+
+    def most_kib() -> int:
+        status = Path(f"/proc/{process.child.pid}/status").read_text()
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert found
+        return int(found[1])
+
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        await client.post("/valuation?sync=Y", content=DOCUMENT, headers=XML)
+        before = most_kib()
+        # They wait for an end that does not come, long after the last one was submitted.
+        answers = await asyncio.gather(
+            *(client.post("/valuation?sync=Y", content=large, headers=XML) for _ in range(40))
+        )
+    assert {answer.status_code for answer in answers} == {202}
+    assert await connections.commands.xlen(keys.ingest) == 41
+    assert most_kib() - before < 50_000  # of 80,000 that were sent
+
+
 def test_a_port_that_is_taken_is_a_wrong_setting(start: Callable[..., Process]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = start(HTTP_PORT=str(taken.getsockname()[1]))

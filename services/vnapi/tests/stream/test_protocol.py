@@ -3,17 +3,14 @@
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 
 from vnapi.app import build_app
 from vnapi.capacity import Limits
-from vnapi.protocol import WireLimits, bounded
+from vnapi.protocol import WireLimits
 from vncore.logs import logger
 
 LIMITS = WireLimits(
@@ -23,31 +20,10 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: vn\r\n"
 DOCUMENT = b'<vnml><project><group name="g"/></project></vnml>'
 
 
-class QuietServer(uvicorn.Server):
-    @asynccontextmanager
-    async def on(self, listener: socket.socket) -> AsyncIterator[int]:
-        serving = asyncio.create_task(self._serve([listener]))
-        while not self.started:
-            await asyncio.sleep(0.005)
-        yield listener.getsockname()[1]
-        self.should_exit = True
-        await serving
-
-
 @pytest.fixture
-async def port(door: Any, reading: Any) -> AsyncIterator[int]:
-    config = uvicorn.Config(
-        build_app(door, logger("vnapi-test")),
-        http=bounded(LIMITS),
-        ws="none",
-        log_config=None,
-        access_log=False,
-        timeout_keep_alive=5,
-        timeout_graceful_shutdown=1,
-    )
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        async with QuietServer(config).on(listener) as port:
-            yield port
+async def port(door: Any, reading: Any, serving: Any) -> AsyncIterator[int]:
+    async with serving(build_app(door, logger("vnapi-test")), LIMITS) as port:
+        yield port
 
 
 class Wire:

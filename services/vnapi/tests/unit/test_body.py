@@ -12,8 +12,10 @@ from fastapi.responses import Response
 
 from vnapi import problems
 from vnapi.body import read_document
+from vnapi.room import Room
 
 LIMIT = 1_000
+ROOM = Room(10_000_000, wait_ms=200)
 XML = b"<vnml/>"
 
 
@@ -24,7 +26,9 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
     @app.post("/")
     async def echo(request: Request) -> Response:
-        return Response(await read_document(request, max_bytes=LIMIT, timeout_ms=200))
+        with ROOM.hold() as hold:
+            body = await read_document(request, max_bytes=LIMIT, timeout_ms=200, hold=hold)
+            return Response(body)
 
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://vn") as client:

@@ -156,3 +156,20 @@ async def test_large_documents_are_checked_one_after_another_and_small_ones_pass
 
     await asyncio.gather(check("large", large), check("larger", large), check("small", ONE))
     assert order == ["small", "large", "larger"]
+
+
+@pytest.mark.parametrize("document", [b"<vnml><project/></vnml>", b"<vnml><project></vnml>"])
+async def test_a_refusal_does_not_keep_the_document_in_memory(document: bytes) -> None:
+    submitter = Submitter(
+        None,  # type: ignore[arg-type]  # checking needs no store
+        DEFAULT_LIMITS,
+        large_at_once=1,
+        clock=lambda: 0,
+    )
+    with pytest.raises(VnError) as caught:
+        await submitter.check(document)
+    for error in (caught.value, caught.value.__cause__):
+        frame = error.__traceback__ if error else None
+        while frame is not None:
+            assert not {"root", "utf8"} & frame.tb_frame.f_locals.keys()
+            frame = frame.tb_next

@@ -21,6 +21,7 @@ from aws_lambda_powertools import Logger
 
 from vnas import desk
 from vnas.ahead import Ahead
+from vnas.attempt import Attempts
 from vnas.hardening import become_subreaper, hide_from_scripts
 from vnas.lifeline import Lifeline
 from vnas.limits import find_prlimit
@@ -82,10 +83,13 @@ async def work_until_stopped(settings: WorkerSettings) -> None:
     async with _runner(settings, script, slots=settings.vnas_slots) as runner:
         if missing := _missing_protection(hidden=hidden, adopting=runner.sweeps):
             log.warning("protection_missing", extra={"missing": missing})
-        await _work(settings, script, runner, log)
+        await serve_tasks(settings, script, runner, log)
 
 
-async def _work(settings: WorkerSettings, script: ScriptFile, runner: Runner, log: Logger) -> None:
+async def serve_tasks(
+    settings: WorkerSettings, script: ScriptFile, runner: Runner, log: Logger
+) -> None:
+    """Serve the dispatch stream with a runner of the script; see `work_until_stopped`."""
     keys = Keys(settings.redis_key_prefix)
     url, block_ms = settings.redis_url.get_secret_value(), settings.default_block_ms
     ahead = Ahead(settings.vnas_slots)
@@ -106,14 +110,11 @@ async def _work(settings: WorkerSettings, script: ScriptFile, runner: Runner, lo
         )
         worker = Worker(
             store,
-            runner,
-            script,
+            Attempts(runner, script, output_bytes=settings.vnas_output_max_bytes, clock=epoch_ms),
             withdrawals,
             ahead,
             worker_id=consumer.name,
             max_deliveries=settings.max_task_retries,
-            output_bytes=settings.vnas_output_max_bytes,
-            clock=epoch_ms,
         )
         stop = asyncio.Event()
         serving = asyncio.ensure_future(

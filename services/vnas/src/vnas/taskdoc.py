@@ -5,18 +5,28 @@ In come the bytes that vnvs made (VNML K1) or that somebody wrote on a desk. Use
 """
 
 import re
+import sys
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from lxml import etree
 
+from vnas.skeleton import Skeleton, without_shared
 from vncore import xml
-from vncore.errors import ResultRejected
+from vncore.errors import ResultRejected, VnError
 from vncore.ids import TaskId
+from vncore.pieces import Fragment
 
 MARK = "vndb"
 """The element that ends each of our valuations and carries the task's number."""
 
 TASK_NUMBER = "externalId"
+
+LEVELS_ABOVE = 3
+"""A valuation is under vnml, project and group; it must leave them room (SAFETY §1)."""
+
+ANY_SIZE = replace(xml.DEFAULT_LIMITS, max_bytes=sys.maxsize)
+"""Limits of a task document: hydration bounded it, and it may be larger than a script's output."""
 
 _WHAT = "task document"
 _VALUATION_IN_DOCUMENT = "project/group/valuation"
@@ -36,9 +46,27 @@ def task_valuation(task_xml: bytes) -> etree._Element:
 
     Raises MalformedDocument, and ResultRejected when it holds none.
     """
-    # Our own document: hydration bounded it, and it may be larger than what a script may write.
-    limits = replace(xml.DEFAULT_LIMITS, max_bytes=len(task_xml))
-    return find_valuation(xml.parse(task_xml, limits=limits, what=_WHAT), what=_WHAT)
+    return find_valuation(xml.parse(task_xml, limits=ANY_SIZE, what=_WHAT), what=_WHAT)
+
+
+def bare_valuation(
+    task_xml: bytes, shared: Sequence[Fragment], *, keeping: Collection[str]
+) -> tuple[etree._Element, Skeleton | None]:
+    """Give the valuation of a task document without parsing what is shared, where that can be.
+
+    Fragments whose root is in `keeping` stay in it; of the others see `skeleton`. Raises as
+    `task_valuation` does.
+    """
+    skeleton = without_shared(task_xml, shared, limits=ANY_SIZE, keeping=keeping)
+    if skeleton is not None:
+        try:
+            valuation = task_valuation(skeleton.text)
+        except VnError:  # said of the whole document below
+            pass
+        else:
+            if skeleton.fits(valuation, xml.DEFAULT_LIMITS.max_depth - LEVELS_ABOVE):
+                return valuation, skeleton
+    return task_valuation(task_xml), None
 
 
 def find_valuation(root: etree._Element, *, what: str) -> etree._Element:
@@ -50,10 +78,12 @@ def find_valuation(root: etree._Element, *, what: str) -> etree._Element:
         return root
     if root.tag != "vnml":
         raise rejected(f"the root of the {what} is {str(root.tag)[:80]!r}, not vnml or valuation")
-    valuation = root.find(_VALUATION_IN_DOCUMENT)
-    if valuation is None:
-        raise rejected(f"the {what} has no vnml/{_VALUATION_IN_DOCUMENT}")
-    return valuation
+    # Child by child: three times as fast as a path, and this is done for every task.
+    for project in root.iterchildren("project"):
+        for group in project.iterchildren("group"):
+            for valuation in group.iterchildren("valuation"):
+                return valuation
+    raise rejected(f"the {what} has no vnml/{_VALUATION_IN_DOCUMENT}")
 
 
 def read_names(task_xml: bytes) -> TaskNames:

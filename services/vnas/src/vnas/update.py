@@ -1,11 +1,11 @@
-"""Tell the request how an attempt ended: keep, count, report, acknowledge, in one atomic step.
+"""Tell the request how attempts ended: keep, count, report, acknowledge, in one atomic step.
 
-In come the dispatched task and its outcome; out goes one call to the store. Called by `work` for
-every attempt, good or bad.
+In come a worker's entry and what its tasks came to; out goes one call to the store. Called by
+`work` for every attempt, good or bad.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from tenacity import (
@@ -16,10 +16,8 @@ from tenacity import (
 )
 
 from vncore.errors import StoreUnavailable
-from vncore.failures import Failure
 from vncore.logs import logger
-from vncore.messages import TaskDispatch, TaskStatus, TaskUpdate
-from vncore.tasks import Settled, TaskStore
+from vncore.tasks import Assignment, Settled, Settlement, TaskStore
 
 _log = logger("vnas")
 
@@ -28,46 +26,25 @@ _PATIENCE_SECONDS = 60.0
 """A result may have cost minutes: a server that restarts meanwhile is waited for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one attempt ended: a result, or a failure."""
-
-    duration_ms: int  # from the start of the script to the checked result
-    result: bytes = b""  # a bare valuation; empty when it failed
-    failure: Failure | None = None
-
-
 async def settle(
-    store: TaskStore, entry_id: str, task: TaskDispatch, outcome: Outcome, *, worker_id: str
-) -> Settled:
-    """Store the outcome of an attempt and take its entry off the queue.
+    store: TaskStore, assignment: Assignment, settlements: Sequence[Settlement]
+) -> list[Settled]:
+    """Store how attempts ended; the last one of an entry takes it off the queue.
 
     A second call changes nothing. Waits up to a minute for a server that does not answer.
 
     Raises StoreUnavailable after that: the entry is still pending and is delivered again.
     """
-    update = TaskUpdate(
-        request_id=task.request_id,
-        tenant=task.tenant,
-        group_index=task.group_index,
-        task_id=task.task_id,
-        attempt=task.attempt,
-        status=TaskStatus.FAILED if outcome.failure else TaskStatus.SUCCEEDED,
-        duration_ms=outcome.duration_ms,
-        worker_id=worker_id,
-        failure=outcome.failure,
-        trace=task.trace,
-        run=task.run,
-    )
     try:
-        settled = await store.settle(entry_id, update, outcome.result)
+        settled = await store.settle(assignment, settlements)
     except StoreUnavailable:
-        settled = await _patiently(partial(store.settle, entry_id, update, outcome.result))
-    _tell(outcome, settled)
+        settled = await _patiently(partial(store.settle, assignment, settlements))
+    for one, outcome in zip(settlements, settled, strict=True):
+        _tell(one, outcome)
     return settled
 
 
-async def _patiently(settle: Callable[[], Awaitable[Settled]]) -> Settled:
+async def _patiently(settle: Callable[[], Awaitable[list[Settled]]]) -> list[Settled]:
     return await AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailable),
         stop=stop_after_delay(_PATIENCE_SECONDS),
@@ -76,17 +53,20 @@ async def _patiently(settle: Callable[[], Awaitable[Settled]]) -> Settled:
     )(settle)
 
 
-def _tell(outcome: Outcome, settled: Settled) -> None:
+def _tell(one: Settlement, settled: Settled) -> None:
+    if one.failure is None and _log.log_level > logging.DEBUG:
+        return  # one in a book of 50,000 is no news
     fields: dict[str, str | int] = {
-        "duration_ms": outcome.duration_ms,
+        "task_id": one.task.task_id,
+        "duration_ms": one.duration_ms,
         "settled": settled.name.lower(),
     }
-    if outcome.failure is None:
-        _log.debug("task_succeeded", extra=fields)  # one in a book of 50,000 is no news
+    if one.failure is None:
+        _log.debug("task_succeeded", extra=fields)
         return
     fields |= {
-        "code": outcome.failure.code,
-        "error": outcome.failure.message,
-        "fingerprint": outcome.failure.fingerprint,
+        "code": one.failure.code,
+        "error": one.failure.message,
+        "fingerprint": one.failure.fingerprint,
     }
     _log.warning("task_failed", extra=fields)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vnas.ahead import Ahead
+from vnas.attempt import Attempts
 from vnas.scriptfile import ScriptFile
 from vnas.withdrawn import watching
 from vnas.work import Worker
@@ -73,8 +74,13 @@ class Bench:
         return self.held.request_id
 
     async def dispatch(
-        self, *tasks: int, deadline_ms: int | None = None, attempt: int = 1
+        self,
+        *tasks: int,
+        deadline_ms: int | None = None,
+        attempt: int = 1,
+        slice_tasks: int = 1,
     ) -> list[str]:
+        """Queue tasks; gives the ids of their entries."""
         new = [
             NewTask(
                 TaskDispatch(
@@ -93,7 +99,8 @@ class Bench:
             )
             for task in tasks
         ]
-        return list((await self.held.dispatch(new)).values())
+        entries = await self.held.dispatch(new, slice_tasks=slice_tasks)
+        return list(dict.fromkeys(entries.values()))
 
     async def updates(self, count: int, seconds: float = 20.0) -> list[TaskUpdate]:
         found: list[TaskUpdate] = []
@@ -148,6 +155,7 @@ async def working(
     idle_ms: int = 10_000,
     name: str = "w1",
     ahead: Ahead | None = None,
+    max_deliveries: int = 3,
 ) -> AsyncIterator[None]:
     """A worker in this process, drained at the end."""
     stop = asyncio.Event()
@@ -158,19 +166,23 @@ async def working(
     async with watching(store) as withdrawals:
         worker = Worker(
             store,
-            make_runner(script),
-            ScriptFile(script),
+            Attempts(
+                make_runner(script), ScriptFile(script), output_bytes=10_000_000, clock=now_ms
+            ),
             withdrawals,
             ahead,
             worker_id=name,
-            max_deliveries=3,
-            output_bytes=10_000_000,
-            clock=now_ms,
+            max_deliveries=max_deliveries,
         )
         consumer = Consumer(bench.connections, bench.keys.dispatch, WORKERS, name, idle_ms=idle_ms)
         serving = asyncio.ensure_future(
             serve(
-                consumer, worker.handle, slots=ahead.room, stop=stop, log=logger("vnas"), alone_at=3
+                consumer,
+                worker.handle,
+                slots=ahead.room,
+                stop=stop,
+                log=logger("vnas"),
+                alone_at=max_deliveries,
             )
         )
         try:

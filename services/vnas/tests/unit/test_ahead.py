@@ -45,8 +45,6 @@ def test_nothing_is_read_before_half_of_those_ahead_are_gone():
     ahead = learned(*[0.01] * 50)
     assert [held for held in range(40) if ahead.room(held)] == list(range(12))
     assert ahead.room(11) == 11
-    with ahead.settling(), ahead.settling():
-        assert ahead.room(13) == 11, "what is only settled is not ahead"
 
 
 @given(st.lists(st.floats(0, 100), max_size=20), st.integers(1, 64), st.integers(0, 200))
@@ -106,3 +104,54 @@ async def test_an_ended_task_waits_for_others_only_while_more_are_ahead():
 async def enter(ahead: Ahead) -> None:
     async with ahead.turn():
         pass
+
+
+# --- entries of several tasks ---------------------------------------------------------------------
+
+
+def test_an_entry_counts_by_its_tasks():
+    ahead = learned(*[0.01] * 50)  # 20 ahead of 2
+    with ahead.holding(12):
+        assert ahead.room(1) == 0, "more than half of those ahead are there"
+    assert ahead.room(0) > 0
+
+
+def test_as_many_entries_are_taken_as_their_tasks_are_work_for():
+    ahead = learned(*[0.01] * 50)
+    for _ in range(50):
+        with ahead.holding(10):
+            pass
+    assert ahead.room(0) == 2, "of about 10 tasks each, for 22"
+    with ahead.holding(4) as held:
+        assert ahead.room(1) == 1
+        held.leave(4)
+        assert ahead.room(1) == 2
+
+
+def test_an_entry_of_which_nothing_is_known_yet_counts_as_one_task():
+    ahead = learned(*[0.01] * 50)
+    with ahead.holding(3):
+        assert [ahead.room(held) > 0 for held in (1, 8, 9, 10)] == [True, True, True, False]
+
+
+async def test_a_task_is_held_until_its_turn_is_over():
+    ahead = Ahead(2)
+    with ahead.holding(2) as held:
+        async with held.turn():
+            assert held.undone == 2
+        assert held.undone == 1
+        with pytest.raises(RuntimeError):
+            async with held.turn():
+                raise RuntimeError
+        assert held.undone == ahead._undone == 1, "it is still to be done"
+    assert ahead._undone == 0
+
+
+@given(st.lists(st.tuples(st.integers(1, 64), st.integers(0, 64)), max_size=12))
+def test_nothing_stays_counted_of_entries_that_are_held_no_more(entries):
+    ahead = Ahead(4)
+    for tasks, left in entries:
+        with ahead.holding(tasks) as held:
+            held.leave(min(left, tasks))
+    assert ahead._undone == ahead._entries == 0
+    assert ahead.room(0) >= 1

@@ -1,17 +1,25 @@
-"""How an outcome is told when the server does not answer at once."""
+"""How attempts are told when the server does not answer at once."""
 
 import pytest
 from tenacity import wait_none
 
 from vnas import update
-from vnas.update import Outcome, settle
+from vnas.update import settle
 from vncore.errors import StoreUnavailable
 from vncore.failures import Failure
 from vncore.ids import DEFAULT_TENANT, RequestId, TaskId
-from vncore.messages import TaskDispatch, TaskStatus
-from vncore.tasks import Settled
+from vncore.messages import TaskDispatch
+from vncore.tasks import Assignment, Settled, Settlement
 
-TASK = TaskDispatch(RequestId("r"), DEFAULT_TENANT, 0, "g", TaskId(1), "v", attempt=2)
+TASKS = tuple(
+    TaskDispatch(RequestId("r"), DEFAULT_TENANT, 0, "g", TaskId(task), "v", attempt=2)
+    for task in (1, 2)
+)
+ASSIGNMENT = Assignment("1-1", "w", TASKS)
+ENDED = [
+    Settlement(TASKS[0], 5, b"<valuation/>"),
+    Settlement(TASKS[1], 7, failure=Failure("SCRIPT_FAILED", "script", "m")),
+]
 
 
 class Store:
@@ -21,11 +29,11 @@ class Store:
         self.away = away
         self.calls = []
 
-    async def settle(self, entry_id, task_update, result):
-        self.calls.append((entry_id, task_update, result))
+    async def settle(self, assignment, settlements):
+        self.calls.append((assignment, settlements))
         if len(self.calls) <= self.away:
             raise StoreUnavailable("away")
-        return Settled.KEPT
+        return [Settled.DUPLICATE, Settled.KEPT]
 
 
 @pytest.fixture(autouse=True)
@@ -34,25 +42,28 @@ def without_waiting(monkeypatch):
 
 
 @pytest.mark.parametrize("away", [0, 3])
-async def test_a_result_waits_for_a_server_that_is_away(away):
+async def test_what_attempts_came_to_waits_for_a_server_that_is_away(away):
     store = Store(away)
-    outcome = Outcome(5, result=b"<valuation/>")
-    assert await settle(store, "1-1", TASK, outcome, worker_id="w") is Settled.KEPT
-    assert len(store.calls) == away + 1
-    entry_id, told, result = store.calls[-1]
-    assert (entry_id, result) == ("1-1", b"<valuation/>")
-    assert (told.status, told.attempt, told.duration_ms) == (TaskStatus.SUCCEEDED, 2, 5)
-    assert told.failure is None
+    assert await settle(store, ASSIGNMENT, ENDED) == [Settled.DUPLICATE, Settled.KEPT]
+    assert store.calls == [(ASSIGNMENT, ENDED)] * (away + 1)
 
 
 async def test_a_server_that_stays_away_leaves_the_entry_pending(monkeypatch):
     monkeypatch.setattr(update, "_PATIENCE_SECONDS", 0.0)
     with pytest.raises(StoreUnavailable):
-        await settle(Store(9), "1-1", TASK, Outcome(5, result=b"x"), worker_id="w")
+        await settle(Store(9), ASSIGNMENT, ENDED)
 
 
-async def test_a_failure_is_told_with_the_update():
-    store, failure = Store(0), Failure("SCRIPT_FAILED", "script", "m")
-    await settle(store, "1-1", TASK, Outcome(5, failure=failure), worker_id="w")
-    [(_, told, result)] = store.calls
-    assert (told.status, told.failure, result) == (TaskStatus.FAILED, failure, b"")
+async def test_a_failure_is_told_in_the_log_with_its_cause_and_what_became_of_it(monkeypatch):
+    told = []
+    monkeypatch.setattr(update._log, "warning", lambda event, extra: told.append((event, extra)))
+    await settle(Store(0), ASSIGNMENT, ENDED)
+    [(event, fields)] = told
+    assert event == "task_failed"
+    assert fields["fingerprint"]
+    assert {name: fields[name] for name in ("task_id", "duration_ms", "settled", "code")} == {
+        "task_id": 2,
+        "duration_ms": 7,
+        "settled": "kept",
+        "code": "SCRIPT_FAILED",
+    }

@@ -9,12 +9,16 @@ import os
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from vncore.errors import VnError
 from vnvs.frames import HEADER, MAX_FRAME_BYTES, Answer, dumps, loads_answer, pieces
+
+Asked = Callable[[Any], Awaitable[Any]]
+"""What a function may ask of its caller, in the midst of a call."""
 
 Fetch = Callable[[Sequence[str]], Awaitable[Mapping[str, Any]]]
 """Fetches documents for the child, several at a time; see `vnvs.hydration` for the values."""
@@ -23,6 +27,10 @@ _PATIENCE_SECONDS = 5.0
 """How much longer than its own deadline a child may be silent: it may be stopped, or starved."""
 
 _GOODBYE_SECONDS = 0.5
+
+_BUFFER_BYTES = 1024 * 1024  # of answers that are read on
+
+_TOKENS = 256  # of documents that a child may still have
 
 _COMMAND = (sys.executable, "-P", "-s", "-m", "vnvs.hydration_child")
 
@@ -55,6 +63,7 @@ class HydrationChild:
         self._process = process
         self._reader = reader
         self._writer = writer
+        self._tokens: deque[str] = deque(maxlen=_TOKENS)
         self.in_step = True
         """Whether the next call can be made; False during a call and after a broken one."""
 
@@ -66,7 +75,7 @@ class HydrationChild:
         """
         ours, process = _spawn(memory_bytes)
         try:
-            reader, writer = await asyncio.open_unix_connection(sock=ours)
+            reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_BUFFER_BYTES)
         except BaseException:
             ours.close()
             process.kill()
@@ -83,27 +92,43 @@ class HydrationChild:
         """Whether the process has not ended, as far as is known."""
         return self._process.poll() is None
 
+    @property
+    def remembers(self) -> bool:
+        """Whether it may have documents from other calls in its memory."""
+        return bool(self._tokens)
+
+    def had(self, token: str) -> bool:
+        """Tell whether a call that named this token was made here before."""
+        return token in self._tokens
+
+    def remember(self, token: str) -> None:
+        """Note that a call with this token was made here."""
+        if token in self._tokens:
+            self._tokens.remove(token)
+        self._tokens.append(token)
+
     async def call(
         self,
         function: Callable[..., Any],
         arguments: Mapping[str, Any],
         *,
-        fetch: Fetch | None,
+        asked: Mapping[str, Asked],
         seconds: float,
     ) -> Any:
-        """Call a module-level function by keywords; it has `seconds`, not counting fetches.
+        """Call a module-level function by keywords; it has `seconds`, not counting what it asks.
 
-        With `fetch` the function gets an argument of that name. Raises the VnError that the
-        function raised, or what `fetch` raised, ChildCrashed, ChildEnded, ChildStuck.
+        It gets one more argument for each of `asked`: a function of one argument. Raises the
+        VnError that the function raised, or what one of `asked` raised, ChildCrashed, ChildEnded,
+        ChildStuck.
         """
         self.in_step = False
         try:
-            await self._send((function, dict(arguments), fetch is not None, seconds), seconds)
+            await self._send((function, dict(arguments), list(asked), seconds), seconds)
             while True:
                 kind, value = await self._receive(seconds)
-                if kind is not Answer.FETCH or fetch is None:
+                if kind is not Answer.ASK:
                     break
-                await self._send(dict(await fetch(value)), seconds)
+                await self._send(await _asked(asked, value), seconds)
         except (ConnectionError, asyncio.IncompleteReadError) as err:
             raise ChildEnded(await self.end()) from err
         self.in_step = True
@@ -153,6 +178,14 @@ class HydrationChild:
             return loads_answer(frame)
         except Exception as err:  # whatever bytes a broken child sends
             raise ChildCrashed(f"an answer that cannot be read: {err}") from err
+
+
+async def _asked(asked: Mapping[str, Asked], question: Any) -> Any:
+    """Answer a child, which may ask for what its call named and nothing else."""
+    match question:
+        case (str(name), argument) if name in asked:
+            return await asked[name](argument)
+    raise ChildCrashed(f"a question that nobody answers: {str(question)[:80]}")
 
 
 def _spawn(memory_bytes: int) -> tuple[socket.socket, "subprocess.Popen[bytes]"]:

@@ -17,6 +17,7 @@ from vncore.logs import logger
 from vncore.serving import raise_if_cancelled
 from vncore.settling import FinalFailure, ReceivedUpdate, Retry
 from vnvs.dispatch import OpenGroup, attempt_at
+from vnvs.durations import Durations
 from vnvs.retry import RetryPolicy
 
 _log = logger("vnvs")
@@ -25,6 +26,7 @@ _log = logger("vnvs")
 # than dispatching its task. With many tasks still open nobody waits for some milliseconds.
 _MANY = 200  # updates worth a round trip of their own
 _FEW = 20  # open tasks: from here on each update is read as it comes
+_SLICE = 4  # updates in an entry: where there are more they do not come one by one
 _LINGER_SECONDS_A_TASK = 0.0005  # that is open: 0.1 s with 200, a hundredth with 20
 _LONGEST_LINGER_SECONDS = 0.1
 
@@ -38,7 +40,13 @@ class TasksFailed(Exception):
 
 
 async def collect(
-    request: HeldRequest, group: OpenGroup, policy: RetryPolicy, clock: Clock, *, look_first: bool
+    request: HeldRequest,
+    group: OpenGroup,
+    policy: RetryPolicy,
+    clock: Clock,
+    durations: Durations,
+    *,
+    look_first: bool,
 ) -> Mapping[TaskId, Failure]:
     """Return once every task of the group is done; gives those that have failed for good.
 
@@ -46,7 +54,7 @@ async def collect(
     predecessor had read: they are settled first. Raises TasksFailed as soon as more tasks have
     failed than the group's policy allows; Superseded; StoreUnavailable.
     """
-    collector = _Collector(request, group, policy, clock)
+    collector = _Collector(request, group, policy, clock, durations)
     if look_first:
         await collector.look_again()
     await collector.until_all_are_done()
@@ -57,12 +65,18 @@ class _Collector:
     """One wait for one group."""
 
     def __init__(
-        self, request: HeldRequest, group: OpenGroup, policy: RetryPolicy, clock: Clock
+        self,
+        request: HeldRequest,
+        group: OpenGroup,
+        policy: RetryPolicy,
+        clock: Clock,
+        durations: Durations,
     ) -> None:
         self.request = request
         self.group = group
         self.policy = policy
         self.clock = clock
+        self.durations = durations
         self.open = set(group.valuations)
         self.failed: dict[TaskId, Failure] = {}
         self.retries: dict[TaskId, Retry] = {}
@@ -85,10 +99,11 @@ class _Collector:
                     await self.look_again()
                     continue
                 await self.settle(received)
-                if len(self.open) > _FEW and len(received) < _MANY:
+                one_by_one = len(received) < _SLICE * len({one.entry_id for one in received})
+                if one_by_one and len(self.open) > _FEW and len(received) < _MANY:
                     linger = len(self.open) * _LINGER_SECONDS_A_TASK
                     await asyncio.sleep(min(linger, _LONGEST_LINGER_SECONDS))
-            await self.acknowledge()
+            await self.acknowledge(at_once=False)
         finally:
             if reading is not None:
                 # What it may have read meanwhile stays on the stream, unacknowledged.
@@ -104,7 +119,7 @@ class _Collector:
         """
         await self.acknowledge()
         await self.request.assert_held()
-        self.open -= (await self.request.results(self.group.index, sorted(self.open))).keys()
+        self.open = set(await self.request.missing_results(self.group.index, sorted(self.open)))
         recorded = await self.request.recorded(self.group.index)
         self.count_failed(recorded.failures)
         for retry in recorded.retries:
@@ -121,6 +136,7 @@ class _Collector:
                 self.settled.append(one.entry_id)  # late news of an earlier group
             elif update.failure is None:
                 self.open.discard(update.task_id)
+                self.durations.learn(self.group.kind_of(update.task_id), update.duration_ms / 1000)
                 self.settled.append(one.entry_id)
             else:
                 failures.append(one)
@@ -128,9 +144,9 @@ class _Collector:
         if len(self.settled) >= _MANY:
             await self.acknowledge()
 
-    async def acknowledge(self) -> None:
+    async def acknowledge(self, *, at_once: bool = True) -> None:
         """Take settled updates off the stream; one seen again after a stop is settled again."""
-        await self.request.acknowledge(self.settled)
+        await self.request.acknowledge(list(dict.fromkeys(self.settled)), at_once=at_once)
         self.settled.clear()
 
     async def settle_failures(self, failures: Sequence[ReceivedUpdate]) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from vncore.errors import VnError
+from vnvs.hydration import GroupResults, TaskDocument
 from vnvs.hydrator import Hydrator
 from vnvs.pins import PinnedSources
 
@@ -29,7 +30,7 @@ class Desk:
 
         Raises VnError.
         """
-        hydrated = await self.hydrator.document(document, _today(), self.pins.fetch)
+        hydrated, _ = await self.hydrator.document(document, _today(), self.pins.fetch)
         if not as_json:
             return hydrated.xml + b"\n"
         return _json(
@@ -46,12 +47,11 @@ class Desk:
 
         Empty for a document without groups. Raises VnError.
         """
-        hydrated = await self.hydrator.document(document, _today(), self.pins.fetch)
-        tasks = (
-            await self.hydrator.group(hydrated.xml, 0, _today(), self.pins.fetch, sent=document)
-            if hydrated.groups
-            else ()
-        )
+        hydrated, opened = await self.hydrator.document(document, _today(), self.pins.fetch)
+        tasks: Sequence[TaskDocument] = ()
+        if hydrated.groups:
+            first = await opened.group(hydrated.groups[0], _no_results, self.pins.fetch)
+            tasks = first.tasks
         if not as_json:
             return b"".join(task.xml + b"\n" for task in tasks)
         return _json(
@@ -89,6 +89,10 @@ def _readable(report: dict[str, Any]) -> str:
 
 def _json(value: object) -> bytes:
     return f"{json.dumps(value, ensure_ascii=False, indent=2)}\n".encode()
+
+
+async def _no_results(group_index: int) -> GroupResults:
+    raise AssertionError(f"the first group looked at results of group {group_index}")
 
 
 def _today() -> date:

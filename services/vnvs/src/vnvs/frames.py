@@ -3,7 +3,8 @@
 Called by `child` (the orchestrator's end, asyncio) and `hydration_child` (the other end, blocking).
 The child believes its parent. The parent does not believe the child, which handles hostile
 documents in C code: what comes from there is unpickled by `loads_answer`, which makes nothing but
-hydration's own data classes and VN's errors.
+hydration's own data classes, pieces of documents, and VN's errors. What an answer has many times,
+such as a fragment of all its task documents, crosses once.
 """
 
 import io
@@ -23,7 +24,7 @@ _SMALL_BYTES = 64 * 1024
 EXIT_OUT_OF_MEMORY = 71
 """The exit status by which a child says that it met its memory limit."""
 
-_ANSWER_MODULES = frozenset({"vncore.codes", "vncore.errors"})
+_ANSWER_MODULES = frozenset({"vncore.codes", "vncore.errors", "vncore.pieces"})
 _HYDRATION = "vnvs.hydration"
 _RESTORE_ERROR = ("vncore.errors", "_restore")  # how a VnError pickles itself
 
@@ -31,7 +32,7 @@ _RESTORE_ERROR = ("vncore.errors", "_restore")  # how a VnError pickles itself
 class Answer(StrEnum):
     """What a child says; each comes with one value."""
 
-    FETCH = "fetch"  # the URIs that it waits for
+    ASK = "ask"  # what it waits for: the name of one of the call's `asked`, and its argument
     DONE = "done"  # what the function returned
     FAILED = "failed"  # the VnError that the function raised
     CRASHED = "crashed"  # the traceback of any other exception

@@ -3,9 +3,11 @@
     python -m vnvs.hydration_child SOCKET_FD MEMORY_BYTES
 
 Started by `child.HydrationChild` only. Reads calls from the socket, answers them one by one, ends
-with the socket. Neither lxml nor XPath has a time limit and a signal *handler* runs only after the
-evaluation, so SIGALRM keeps its default action: the kernel ends this process even inside C code,
-and the parent reads from the exit status why it ended.
+with the socket. What `hydration.kept` remembers between calls is a matter of speed alone.
+
+Neither lxml nor XPath has a time limit and a signal *handler* runs only after the evaluation, so
+SIGALRM keeps its default action: the kernel ends this process even inside C code, and the parent
+reads from the exit status why it ended.
 """
 
 import ctypes
@@ -18,14 +20,14 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lxml import etree
 
-import vnvs.hydration  # noqa: F401 - loaded before the first call and before the memory limit
+import vnvs.hydration.kept  # noqa: F401 - loaded before the first call and before the memory limit
 from vncore.errors import VnError
 from vnvs.frames import EXIT_OUT_OF_MEMORY, Answer, dumps, loads_call, receive, send
 
@@ -47,20 +49,21 @@ def main() -> None:
 
 def _serve_one(connection: socket.socket) -> int:
     """Answer one call; gives its size in bytes, both ways."""
+    asking = _Asking(connection)
     call = receive(connection)
     try:
-        answer = _answer(call, connection)
+        answer = _answer(call, asking)
     except MemoryError:
         os._exit(EXIT_OUT_OF_MEMORY)  # nothing that allocates, here
     send(connection, answer)
-    return len(call) + len(answer)
+    return len(call) + asking.received_bytes + len(answer)
 
 
-def _answer(call: bytes, connection: socket.socket) -> bytes:
-    function, arguments, with_fetch, seconds = loads_call(call)
+def _answer(call: bytes, asking: "_Asking") -> bytes:
+    function, arguments, asked, seconds = loads_call(call)
     timer = _Timer(seconds)
-    if with_fetch:
-        arguments = {**arguments, "fetch": _fetch_through(connection, timer)}
+    for name in asked:
+        arguments[name] = asking.for_(name, timer)
     try:
         with timer:
             return dumps((Answer.DONE.value, function(**arguments)))
@@ -119,7 +122,7 @@ class _Timer:
 
 
 class _Pause:
-    """While the parent fetches, the time of the call stands still."""
+    """While the parent is asked, the time of the call stands still."""
 
     def __init__(self, timer: _Timer) -> None:
         self._timer = timer
@@ -131,16 +134,24 @@ class _Pause:
         self._timer.__enter__()
 
 
-def _fetch_through(
-    connection: socket.socket, timer: _Timer
-) -> Callable[[Sequence[str]], Mapping[str, Any]]:
-    def fetch(uris: Sequence[str]) -> Mapping[str, Any]:
-        with timer.stopped():
-            send(connection, dumps((Answer.FETCH.value, list(uris))))
-            fetched: Mapping[str, Any] = loads_call(receive(connection))
-        return fetched
+class _Asking:
+    """What the parent does for a call: it fetches, and has what was made before."""
 
-    return fetch
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self.received_bytes = 0
+
+    def for_(self, name: str, timer: _Timer) -> Callable[[Any], Any]:
+        """Give the function of one argument that asks the parent."""
+
+        def ask(argument: Any) -> Any:
+            with timer.stopped():
+                send(self._connection, dumps((Answer.ASK.value, (name, argument))))
+                reply = receive(self._connection)
+                self.received_bytes += len(reply)
+                return loads_call(reply)
+
+        return ask
 
 
 def _limit(memory_bytes: int) -> None:

@@ -29,6 +29,7 @@ from vncore.serving import serve
 from vncore.settings import load, printed
 from vncore.streams import Consumer, consumer_name
 from vnvs.desk import Desk, told
+from vnvs.durations import Durations
 from vnvs.hydrator import Hydrator
 from vnvs.ingest import Ingest
 from vnvs.pins import PinnedSources
@@ -37,6 +38,7 @@ from vnvs.retry import RetryPolicy
 from vnvs.settings import VnvsSettings
 from vnvs.sources import Sources, sources_of
 from vnvs.steps import Tools
+from vnvs.workforce import Workforce
 
 EX_FAULT = 1
 EX_CONFIG = 78
@@ -84,7 +86,7 @@ async def run_until_stopped(settings: VnvsSettings) -> None:
         ingest = Ingest(
             connections,
             keys,
-            _tools(settings, RequestStore(connections.commands, keys), hydrator, sources),
+            _tools(settings, connections, keys, hydrator, sources),
             name=consumer.name,
             max_deliveries=settings.max_request_deliveries,
         )
@@ -138,13 +140,19 @@ async def _hydration(settings: VnvsSettings) -> AsyncIterator[tuple[Hydrator, So
 
 
 def _tools(
-    settings: VnvsSettings, store: RequestStore, hydrator: Hydrator, sources: Sources
+    settings: VnvsSettings,
+    connections: Connections,
+    keys: Keys,
+    hydrator: Hydrator,
+    sources: Sources,
 ) -> Tools:
     return Tools(
-        store=store,
+        store=RequestStore(connections.commands, keys),
         hydrator=hydrator,
         sources=sources,
         fetched_bytes=settings.hydration_fetch_total_max_bytes,
+        durations=Durations(),
+        workforce=Workforce(connections.commands, keys),
         policy=RetryPolicy(settings.max_task_retries, jitter=random.SystemRandom().random),
         request_ttl_seconds=settings.request_ttl_seconds,
         failed_ttl_seconds=settings.failed_ttl_seconds,

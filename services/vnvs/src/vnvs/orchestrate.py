@@ -49,7 +49,10 @@ async def _to_its_end(steps: Steps) -> None:
     deadline = asyncio.timeout(steps.seconds_left())
     try:
         async with deadline:
-            response = await _value(steps)
+            try:
+                response = await _value(steps)
+            finally:
+                await steps.stop_ahead()
         await steps.finish(response)
     except (Superseded, StoreUnavailable):
         raise
@@ -72,18 +75,20 @@ async def _to_its_end(steps: Steps) -> None:
 
 
 async def _value(steps: Steps) -> bytes:
-    """Do everything that is left to do; gives the response."""
+    """Do everything that is left to do; gives the response in the form in which it is stored."""
     plan = await steps.plan()
-    document = plan.document
     for group in plan.groups:  # in order: a group may use results of those before it
         with bound(_log, group_index=group.index):
             steps.group = group
             done = plan.done.get(group.index)
             if done is None:
-                tasks = await steps.hydrate(plan, document, group)
+                hydrated = await steps.hydrate(plan, group)
                 raise_if_cancelled()  # the deadline may have passed in a moment that ate it
-                opened = await steps.dispatch(group, tasks)
-                done = DoneGroup(len(tasks), await steps.collect(opened))
-            document = await steps.place(document, group, done)
+                opened = await steps.dispatch(group, hydrated.tasks)
+                if (following := plan.open_after(group)) is not None:
+                    steps.hydrate_ahead(plan, following)
+                failures = await steps.collect(opened)
+                done = DoneGroup(len(hydrated.tasks), failures, hydrated.counts)
+            await steps.close(done)
     steps.group = None
-    return await steps.assemble(document)
+    return await steps.assemble(plan)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
+from assignments import document_of, settle_only
 from orchestration import (
     BROKEN,
     FAILED_TTL_SECONDS,
@@ -19,18 +20,18 @@ from orchestration import (
     priced,
     prices,
     run,
-    update_of,
 )
 
 from vncore import held
 from vncore.errors import HydrationFailed, StoreUnavailable
 from vncore.ids import DEFAULT_TENANT, TaskId
-from vncore.messages import RequestStatus, TaskDispatch
+from vncore.messages import RequestStatus, TaskDispatch, TaskStatus, TaskUpdate
 from vncore.settling import ReceivedUpdate
 from vncore.streams import Consumer, Delivery
 from vncore.tasks import TaskStore
 from vncore.xml import parse
-from vnvs.hydration import Fetched
+from vnvs.hydration import Fetched, GroupOutline
+from vnvs.hydrator import OpenDocument
 from vnvs.ingest import Ingest
 from vnvs.orchestrate import orchestrate
 from vnvs.source import fetched
@@ -83,10 +84,8 @@ async def test_results_stand_in_task_order_whatever_order_they_came_in(house: Ho
                 deliveries += await consumer.read(expected)
             for delivery in reversed(deliveries):
                 task = TaskDispatch.from_fields(delivery.fields)
-                document = (await store.fetch(task)).document
-                assert document is not None
-                result = priced(document, task)
-                await store.settle(delivery.entry_id, update_of(task, result), result)
+                result = priced(await document_of(store, delivery), task)
+                await settle_only(store, delivery, result)
 
     request_id = await house.submit(TWO_GROUPS, 2)
     request = await house.begin(*await house.take())
@@ -228,8 +227,7 @@ async def test_a_permanent_failure_is_not_tried_again_and_withdraws_the_rest(hou
         deliveries: list[Delivery] = []
         while not deliveries:
             deliveries = await taking.read(1)
-        task = TaskDispatch.from_fields(deliveries[0].fields)
-        await store.settle(deliveries[0].entry_id, update_of(task, REJECTED))
+        await settle_only(store, deliveries[0], REJECTED)
 
     async with asyncio.timeout(20), asyncio.TaskGroup() as working:
         working.create_task(reject_the_first())
@@ -281,10 +279,10 @@ async def test_a_fault_of_our_own_fails_the_request_and_never_hangs_it(
     async def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("on purpose")
 
-    monkeypatch.setattr(house.tools.hydrator, "place", broken)
+    monkeypatch.setattr("vnvs.hydrator.OpenDocument.assemble", broken)
     request_id = await run(house, ONE_TASK)
     report = await failure_of(house, request_id)
-    assert (report["code"], report["stage"], report["group"]) == ("INTERNAL", "assemble", "g")
+    assert (report["code"], report["stage"]) == ("INTERNAL", "assemble")
     assert "on purpose" not in report["message"]
     await house.assert_nothing_is_left()
 
@@ -301,12 +299,14 @@ async def test_when_the_store_does_not_answer_the_request_is_left_for_another_de
         def __getattr__(self, name: str):
             return getattr(begun, name)
 
-        async def dispatch(self, *_: object) -> None:
+        async def dispatch(self, *_: object, **__: object) -> None:
             raise StoreUnavailable("dispatch: ConnectionError")
 
     with pytest.raises(StoreUnavailable):
         await orchestrate(Unreachable(), house.tools)  # type: ignore[arg-type]
-    assert await house.tools.store.status(request_id) is RequestStatus.GROUP_STARTED
+    status = await house.tools.store.status(request_id)
+    assert status is not None
+    assert not status.is_terminal
     assert (await house.redis.xpending(house.keys.ingest, "orchestrator-main"))["pending"] == 1
     again = await house.begin(entry, entry_id)
     assert again is not None
@@ -315,25 +315,29 @@ async def test_when_the_store_does_not_answer_the_request_is_left_for_another_de
     assert await house.tools.store.status(request_id) is RequestStatus.SUCCEEDED
 
 
-async def test_a_result_that_is_gone_fails_the_request(house: House):
-    async def lose(task: TaskDispatch, xml: bytes) -> bytes:
-        return priced(xml, task)
-
-    house.worker.answer = lose
-    request_id = await house.submit(ONE_TASK)
+@pytest.mark.parametrize(
+    ("call", "stage"),
+    [
+        pytest.param("results", "hydrate", id="when a later group looks at it"),
+        pytest.param("missing_results", "assemble", id="at the end"),
+    ],
+)
+async def test_a_result_that_is_gone_fails_the_request(house: House, call: str, stage: str):
+    request_id = await house.submit(TWO_GROUPS, 2)
     begun = await house.begin(*await house.take())
     assert begun is not None
 
     class Forgetful:
         def __getattr__(self, name: str):
-            return getattr(begun, name)
+            return self.forgotten if name == call else getattr(begun, name)
 
-        async def results(self, *_: object) -> dict[TaskId, bytes]:
-            return {}
+        async def forgotten(self, _: int, task_ids: list[TaskId]) -> object:
+            return {} if call == "results" else task_ids
 
     async with asyncio.timeout(20), house.worker.working():
         await orchestrate(Forgetful(), house.tools)  # type: ignore[arg-type]
-    assert (await failure_of(house, request_id))["code"] == "TASK_RESULT_MISSING"
+    report = await failure_of(house, request_id)
+    assert (report["code"], report["stage"]) == ("TASK_RESULT_MISSING", stage)
 
 
 async def test_a_success_that_came_beside_the_last_failure_wins(house: House):
@@ -349,18 +353,16 @@ async def test_a_success_that_came_beside_the_last_failure_wins(house: House):
         while not deliveries:
             deliveries = await consumer.read(1)
         task = TaskDispatch.from_fields(deliveries[0].fields)
-        document = (await store.fetch(task)).document
-        assert document is not None
-        result = priced(document, task)
+        result = priced(await document_of(store, deliveries[0]), task)
         async with house.redis.pipeline(transaction=True) as both_at_once:
-            both_at_once.xadd(
-                house.keys.updates(request_id), update_of(task, REJECTED).to_fields(house.keys)
+            failed = TaskUpdate(
+                request_id, DEFAULT_TENANT, 0, TaskId(1), 1, TaskStatus.FAILED, 5, "w", REJECTED
             )
+            both_at_once.xadd(house.keys.updates(request_id), failed.to_fields(house.keys))
             both_at_once.set(house.keys.task_result(request_id, 0, TaskId(1)), result)
             both_at_once.hincrby(house.keys.group(request_id, 0), "completed", 1)
-            both_at_once.expire(house.keys.task_result(request_id, 0, TaskId(1)), 1_000)
             await both_at_once.execute()
-        await store.settle(deliveries[0].entry_id, update_of(task, result), result)
+        await settle_only(store, deliveries[0], result)
 
     async with asyncio.timeout(20), asyncio.TaskGroup() as working:
         working.create_task(both())
@@ -392,6 +394,7 @@ STEPS = (
     "retry",
     "complete_group",
     "results",
+    "missing_results",
     "succeed",
 )
 
@@ -428,7 +431,65 @@ async def test_a_successor_goes_on_where_the_first_one_stopped(
     assert nth > 1
 
 
-async def test_a_successor_does_not_fetch_again(house: House):
+UNEVEN = TWO_GROUPS.replace(
+    b'<group name="prices">',
+    b'<group name="prices"><valuation name="first"><analytics><price><amount/></price></analytics>'
+    b"</valuation>",
+)
+
+
+async def test_results_of_valuations_that_made_unequal_numbers_of_tasks_find_their_places(
+    house: House,
+):
+    response = await house.tools.store.response(await run(house, UNEVEN, 2))
+    assert response is not None
+    assert prices(response) == ["1.001", "1.002", "1.003", "1.004", "2.001"]
+    group = parse(response).find("project/group")
+    assert [valuation.get("name") for valuation in group] == ["first", *["bond"] * 3]
+
+
+@pytest.mark.parametrize("step", ["complete_group", "missing_results"])
+async def test_a_successor_does_not_count_tasks_again(
+    house: House, step: str, monkeypatch: pytest.MonkeyPatch
+):
+    expected = await house.tools.store.response(await run(house, UNEVEN, 2))
+    await house.submit(UNEVEN, 2)
+    entry, entry_id = await house.take()
+    begun = await house.begin(entry, entry_id)
+    assert begun is not None
+    async with asyncio.timeout(20), house.worker.working():
+        with suppress(asyncio.CancelledError):
+            await orchestrate(StopsAt(begun, step, 1, after=True), house.tools)  # type: ignore[arg-type]
+        passes: list[int] = []
+        made = OpenDocument.group
+
+        async def counting(document: OpenDocument, group: GroupOutline, *rest, **more):
+            passes.append(group.index)
+            return await made(document, group, *rest, **more)
+
+        monkeypatch.setattr(OpenDocument, "group", counting)
+        successor = await house.begin(entry, entry_id)
+        assert successor is not None
+        await orchestrate(successor, house.tools)
+    assert 0 not in passes
+    assert await house.tools.store.response(entry.request_id) == expected
+
+
+@pytest.mark.parametrize(
+    ("step", "after", "known"),
+    [
+        pytest.param("start_group", False, {b"sources"}, id="stopped before the group was opened"),
+        pytest.param(
+            "dispatch",
+            True,
+            {b"document", b"groups", b"trace", b"sources"},
+            id="stopped when its tasks were out",
+        ),
+    ],
+)
+async def test_a_successor_does_not_fetch_again(
+    house: House, step: str, known: set[bytes], *, after: bool
+):
     reads: list[str] = []
 
     class Counting:
@@ -447,9 +508,9 @@ async def test_a_successor_does_not_fetch_again(house: House):
     begun = await house.begin(entry, entry_id)
     assert begun is not None
     with pytest.raises(asyncio.CancelledError):
-        await orchestrate(StopsAt(begun, "start_group", 1, after=False), house.tools)  # type: ignore[arg-type]
+        await orchestrate(StopsAt(begun, step, 1, after=after), house.tools)  # type: ignore[arg-type]
     kept = await house.redis.hgetall(house.keys.hydrated(request_id))
-    assert {b"document", b"groups", b"trace", b"sources"} <= kept.keys()
+    assert known <= kept.keys()
     successor = await house.begin(entry, entry_id)
     assert successor is not None
     async with asyncio.timeout(20), house.worker.working():
@@ -568,7 +629,7 @@ async def test_a_limit_of_the_pool_ends_the_request(house: House, monkeypatch: p
     async def late(*_: object, **__: object) -> None:
         raise HydrationFailed("HYDRATION_TIMED_OUT", "hydration took longer than 30 seconds")
 
-    monkeypatch.setattr(house.tools.hydrator, "group", late)
+    monkeypatch.setattr("vnvs.hydrator.OpenDocument.group", late)
     report = await failure_of(house, await run(house, ONE_TASK))
     assert (report["code"], report["category"], report["group"]) == (
         "HYDRATION_TIMED_OUT",

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
+from assignments import assigned
 from orchestration import BROKEN, REJECTED, TWO_GROUPS, House, priced, prices, run
 
 from vncore.cancel import cancel
@@ -197,9 +198,9 @@ async def test_an_attempt_of_an_earlier_run_settles_nothing(house: House):
         await again(house, request_id)
     task = TaskDispatch.from_fields(late.fields)
     store = TaskStore(house.redis, house.keys)
-    assert not (await store.fetch(task)).request_is_open
+    assert not (await store.fetch(assigned(late))).request_is_open
     assert await store.over({(request_id, 1), (request_id, 2)}) == {(request_id, 1)}
-    settled = await house.settle(late.entry_id, task, b"<valuation/>")
+    settled = await house.settle(late, b"<valuation/>")
     assert settled is Settled.REQUEST_OVER
     assert not await house.redis.exists(house.keys.task_result(request_id, 0, task.task_id))
 

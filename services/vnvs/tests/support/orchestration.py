@@ -9,30 +9,32 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from assignments import Answer, assigned, ended, settle_only
+
 from vncore import held
 from vncore.connection import Connections
 from vncore.failures import Failure
-from vncore.ids import DEFAULT_TENANT, RequestId, new_request_id
+from vncore.ids import RequestId, new_request_id
 from vncore.keys import ORCHESTRATORS, WORKERS, Keys
-from vncore.messages import IngestEntry, RequestStatus, TaskDispatch, TaskStatus, TaskUpdate
+from vncore.messages import IngestEntry, RequestStatus, TaskDispatch
 from vncore.requests import RequestStore, Submission
-from vncore.streams import Consumer, ensure_group, read_group
-from vncore.tasks import Settled, TaskStore
+from vncore.streams import Consumer, Delivery, ensure_group, read_group
+from vncore.tasks import Assignment, Settled, Settlement, TaskStore
 from vncore.xml import parse, serialise
+from vnvs.durations import Durations
 from vnvs.hydration import HydrationLimits
 from vnvs.hydrator import Hydrator
 from vnvs.orchestrate import orchestrate
 from vnvs.retry import RetryPolicy
 from vnvs.sources import Sources
 from vnvs.steps import Tools
+from vnvs.workforce import Workforce
 
 TTL_SECONDS, FAILED_TTL_SECONDS = 60, 600
 RECEIVED_MS = 1_789_600_000_000  # 2026-09-16
 
 BROKEN = Failure("SCRIPT_FAILED", "script", "exit status 1", retryable=True, stderr_tail="boom")
 REJECTED = Failure("SCRIPT_REJECTED_DATA", "data", "no such curve", exit_status=65)
-
-Answer = bytes | Failure
 
 TWO_GROUPS = b"""<?xml version="1.0" encoding="UTF-8"?>
 <vnml><project>
@@ -66,12 +68,18 @@ class InThread:
     """Runs hydration in a thread of the test: the stand-in for the pool where only the order of
     steps matters."""
 
-    async def run(self, function: Callable[..., Any], *, fetch=None, **arguments: Any) -> Any:
-        if fetch is not None:
-            loop = asyncio.get_running_loop()
-            arguments["fetch"] = lambda uris: asyncio.run_coroutine_threadsafe(
-                fetch(uris), loop
-            ).result(10)
+    async def run(
+        self, function: Callable[..., Any], *, asked=None, near: str = "", **arguments: Any
+    ) -> Any:
+        loop = asyncio.get_running_loop()
+
+        def asking(answer: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Any]:
+            return lambda question: asyncio.run_coroutine_threadsafe(answer(question), loop).result(
+                10
+            )
+
+        for name, answer in (asked or {}).items():
+            arguments[name] = asking(answer)
         return await asyncio.to_thread(function, **arguments)
 
 
@@ -106,9 +114,8 @@ class House:
     async def orchestrate(self, request: held.HeldRequest) -> None:
         await orchestrate(request, self.tools)
 
-    async def settle(self, entry_id: str, task: TaskDispatch, answer: Answer) -> Settled:
-        store = TaskStore(self.redis, self.keys)
-        return await store.settle(entry_id, update_of(task, answer), *result_of(answer))
+    async def settle(self, delivery: Delivery, answer: Answer) -> Settled:
+        return await settle_only(TaskStore(self.redis, self.keys), delivery, answer)
 
     async def take_over_tasks(self, name: str) -> None:
         """Let a worker skip what an earlier one of its name had read and not finished."""
@@ -116,9 +123,7 @@ class House:
         for delivery in await read_group(
             self.redis, self.keys.dispatch, WORKERS, name, count=None, block_ms=None, pending=True
         ):
-            assert not (
-                await store.fetch(TaskDispatch.from_fields(delivery.fields))
-            ).request_is_open
+            assert not (await store.fetch(assigned(delivery, name))).request_is_open
             await store.discard(delivery.entry_id)
 
     async def take(self, name: str = "orchestrator") -> tuple[IngestEntry, str]:
@@ -153,7 +158,9 @@ def tools(connections: Connections, keys: Keys, pool: Any, **changes: Any) -> To
         "hydrator": Hydrator(pool, HydrationLimits(), None),
         "sources": Sources({}, max_bytes=1_000_000, timeout_seconds=5),
         "fetched_bytes": 10_000_000,
+        "workforce": Workforce(connections.commands, keys),
         "policy": RetryPolicy(3, jitter=lambda: 0.5, first_wait_ms=10, cap_ms=20),
+        "durations": Durations(),
         "request_ttl_seconds": TTL_SECONDS,
         "failed_ttl_seconds": FAILED_TTL_SECONDS,
         "clock": epoch_ms,
@@ -180,6 +187,8 @@ class Worker:
     )
     taken: list[TaskDispatch] = field(default_factory=list)
     documents: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    entries: list[int] = field(default_factory=list)  # how many tasks each had
+    duration_ms: int = 5  # as it is told, of each attempt
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator["Worker"]:
@@ -203,37 +212,27 @@ class Worker:
         await consumer.join()
         while not stopping.is_set():
             for delivery in await consumer.read(100):
-                task = TaskDispatch.from_fields(delivery.fields)
-                payload = await store.fetch(task)
-                if not payload.request_is_open:
-                    await store.discard(delivery.entry_id)
-                    continue
-                self.taken.append(task)
-                self.documents[task.group_index, task.task_id] = payload.document
-                answer = self.answer(task, payload.document)
-                if inspect.isawaitable(answer):
-                    answer = await answer
-                await store.settle(delivery.entry_id, update_of(task, answer), *result_of(answer))
+                await self._work_on(store, assigned(delivery))
 
-
-def update_of(task: TaskDispatch, answer: Answer) -> TaskUpdate:
-    failure = answer if isinstance(answer, Failure) else None
-    return TaskUpdate(
-        task.request_id,
-        DEFAULT_TENANT,
-        task.group_index,
-        task.task_id,
-        task.attempt,
-        TaskStatus.FAILED if failure else TaskStatus.SUCCEEDED,
-        5,
-        "w",
-        failure,
-        run=task.run,
-    )
-
-
-def result_of(answer: Answer) -> tuple[bytes, ...]:
-    return () if isinstance(answer, Failure) else (answer,)
+    async def _work_on(self, store: TaskStore, assignment: Assignment) -> None:
+        self.entries.append(len(assignment.tasks))
+        payload = await store.fetch(assignment)
+        if not payload.request_is_open:
+            await store.discard(assignment.entry_id)
+            return
+        settlements: list[Settlement] = []
+        for task in assignment.tasks:
+            text = payload.documents[task.task_id]
+            assert text is not None
+            self.taken.append(task)
+            self.documents[task.group_index, task.task_id] = text.xml
+            answer = self.answer(task, text.xml)
+            if inspect.isawaitable(answer):  # what has ended does not wait for it
+                await store.settle(assignment, settlements)
+                settlements = []
+                answer = await answer
+            settlements.append(ended(task, answer, self.duration_ms))
+        await store.settle(assignment, settlements)
 
 
 class StopsAt:

@@ -9,6 +9,7 @@ from pathlib import Path
 from lxml import etree
 
 from vncore.errors import HydrationFailed, Place
+from vnvs.frames import Answer, dumps, receive, send
 
 
 def echo(value):
@@ -32,6 +33,14 @@ def hoard(size):
     return len(bytearray(size))
 
 
+KEPT = []
+
+
+def hoard_and_keep(size):
+    KEPT.append(bytearray(size))
+    return os.getpid()
+
+
 def die(number):
     os.kill(os.getpid(), number)
     time.sleep(60)
@@ -49,6 +58,18 @@ def die_once(marker, number):
 def say_pid_and_wait(marker, uri, fetch):
     fetch([uri, str(os.getpid())])
     time.sleep(60)
+
+
+def pid_after_a_while():
+    time.sleep(0.3)
+    return os.getpid()
+
+
+def ask_for_another(named):
+    cells = dict(zip(named.__code__.co_freevars, named.__closure__, strict=True))
+    connection = cells["self"].cell_contents._connection
+    send(connection, dumps((Answer.ASK.value, ("another", None))))
+    receive(connection)
 
 
 def refuse():

@@ -14,9 +14,10 @@ import pool_functions as functions
 import pytest
 
 from vncore.errors import HydrationFailed, StoreUnavailable
+from vncore.pieces import Results
 from vnvs.child import ChildCrashed
-from vnvs.hydration import HydrationLimits
-from vnvs.hydrator import Hydrator
+from vnvs.hydration import CompleteGroup, GroupResults, HydrationLimits
+from vnvs.hydrator import Hydrator, OpenDocument
 from vnvs.pool import HydrationPool
 
 EXPLOSIVE = b"<a>" + b"<b/>" * 100_000 + b"</a>"
@@ -203,7 +204,7 @@ async def test_a_cancelled_call_ends_its_child(pool: HydrationPool):
         return {}
 
     call = asyncio.create_task(
-        pool.run(functions.say_pid_and_wait, marker="", uri="u", fetch=fetch)
+        pool.run(functions.say_pid_and_wait, marker="", uri="u", asked={"fetch": fetch})
     )
     pid = await asyncio.wait_for(pids.get(), 10)
     call.cancel()
@@ -218,7 +219,7 @@ async def test_fetching_is_done_by_the_parent(pool: HydrationPool):
         refused = HydrationFailed("HREF_FORBIDDEN", "no")
         return {uri: "body" if uri == "good" else refused for uri in uris}
 
-    answers = await pool.run(functions.fetch_both, uris=["good", "bad"], fetch=fetch)
+    answers = await pool.run(functions.fetch_both, uris=["good", "bad"], asked={"fetch": fetch})
     assert answers == {"good": "body", "bad": "HREF_FORBIDDEN"}
 
 
@@ -227,9 +228,9 @@ async def test_while_the_parent_fetches_the_childs_time_stands_still(hasty: Hydr
         await asyncio.sleep(0.3)  # the time itself is the point: four of them are over the deadline
         return dict.fromkeys(uris, "")
 
-    assert await hasty.run(functions.fetch_again_and_again, times=4, fetch=slow) == 4
+    assert await hasty.run(functions.fetch_again_and_again, times=4, asked={"fetch": slow}) == 4
     with pytest.raises(HydrationFailed) as failed:
-        await hasty.run(functions.fetch_then_explode, document=EXPLOSIVE, fetch=slow)
+        await hasty.run(functions.fetch_then_explode, document=EXPLOSIVE, asked={"fetch": slow})
     assert failed.value.code == "HYDRATION_TIMED_OUT"
 
 
@@ -238,12 +239,151 @@ async def test_an_error_of_the_fetch_itself_reaches_the_caller(pool: HydrationPo
         raise StoreUnavailable("down")
 
     with pytest.raises(StoreUnavailable):
-        await pool.run(functions.fetch_both, uris=["u"], fetch=broken)
-    assert await pool.run(functions.fetch_both, uris=[], fetch=_empty) == {}
+        await pool.run(functions.fetch_both, uris=["u"], asked={"fetch": broken})
+    assert await pool.run(functions.fetch_both, uris=[], asked={"fetch": _empty}) == {}
 
 
 async def _empty(uris: Sequence[str]) -> dict[str, str]:
     return {}
+
+
+async def test_a_child_may_ask_only_what_its_call_names(pool: HydrationPool):
+    with pytest.raises(ChildCrashed, match="nobody answers"):
+        await pool.run(functions.ask_for_another, asked={"named": _empty})
+    assert await pool.run(functions.echo, value=1) == 1
+
+
+# --- documents that stay open ---------------------------------------------------------------------
+
+OPEN = b"""<vnml><project><market name="M"/>
+<group name="a"><valuation><m select="/vnml/project/market"/></valuation></group>
+<group name="b"><valuation><m select="//group[1]/valuation/r"/></valuation></group>
+<group name="c"><valuation><m select="//group[1]/valuation/r"/></valuation></group>
+</project></vnml>"""
+
+
+class Opened:
+    """A document in a pool, and what its children ask for."""
+
+    def __init__(self, pool: HydrationPool, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.hydrator = Hydrator(pool, HydrationLimits(), None)
+        self.asked: list[str] = []
+        given = OpenDocument._get_xml
+
+        async def count(document: OpenDocument, _: object) -> bytes:
+            self.asked.append("document")
+            return await given(document, _)
+
+        monkeypatch.setattr(OpenDocument, "_get_xml", count)
+
+    async def open(self) -> None:
+        hydrated, self.document = await self.hydrator.document(OPEN, date(2026, 9, 17), _empty)
+        self.groups = hydrated.groups
+
+    async def results(self, group_index: int) -> GroupResults:
+        self.asked.append(f"results {group_index}")
+        return GroupResults([b"<valuation><r>%d</r></valuation>" % group_index])
+
+    async def task(self, index: int) -> bytes:
+        made = await self.document.group(self.groups[index], self.results, _empty)
+        return made.tasks[0].xml
+
+
+@pytest.fixture
+async def opened(pool: HydrationPool, monkeypatch: pytest.MonkeyPatch) -> Opened:
+    opened = Opened(pool, monkeypatch)
+    await opened.open()
+    return opened
+
+
+async def test_a_document_and_the_results_in_it_stay_open_in_a_child(opened: Opened):
+    assert b'<valuation><market name="M"/>' in await opened.task(0)
+    assert b"<valuation><r>0</r>" in await opened.task(1)
+    assert b"<valuation><r>0</r>" in await opened.task(2)
+    pieces = await opened.document.assemble([CompleteGroup(1)] * 3, expected=3, failed=0)
+    assert [piece.group_index for piece in pieces if isinstance(piece, Results)] == [0, 1, 2]
+    assert opened.asked == ["results 0", "results 1"]
+
+
+async def test_when_its_child_is_gone_a_document_is_opened_again(
+    opened: Opened, pool: HydrationPool
+):
+    expected = [await opened.task(index) for index in range(3)]
+    opened.asked.clear()
+    for index in range(3):
+        for pid in pool.idle_pids:
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda pid=pid: is_gone(pid))
+        assert await opened.task(index) == expected[index]
+    assert opened.asked == [
+        "document",
+        "document",
+        "results 0",
+        "document",
+        "results 0",
+        "results 1",
+    ]
+
+
+async def test_while_its_child_is_busy_another_one_opens_a_document(
+    opened: Opened, pool: HydrationPool
+):
+    first = await opened.task(0)
+    going_on = asyncio.Event()
+    waiting = asyncio.Event()
+
+    async def wait(_: object) -> dict[str, str]:
+        waiting.set()
+        await going_on.wait()
+        return {}
+
+    busy = asyncio.create_task(
+        pool.run(functions.fetch_both, uris=[], asked={"fetch": wait}, near=opened.document._token)
+    )
+    await waiting.wait()
+    assert await opened.task(0) == first
+    going_on.set()
+    await busy
+    assert opened.asked == ["document"]
+
+
+async def test_a_call_goes_to_the_child_that_had_the_same_document(pool: HydrationPool):
+    async with asyncio.TaskGroup() as tasks:
+        pids = {
+            token: tasks.create_task(pool.run(functions.pid_after_a_while, near=token))
+            for token in ("a", "b")
+        }
+    assert pids["a"].result() != pids["b"].result()
+    for token in "abbaab":
+        assert await pool.run(functions.pid, near=token) == pids[token].result()
+
+
+async def test_a_cancelled_pass_leaves_the_document_to_be_opened_again(opened: Opened):
+    first = await opened.task(0)
+    asked = asyncio.Event()
+
+    async def hang(_: int) -> GroupResults:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    going = asyncio.create_task(opened.document.group(opened.groups[1], hang, _empty))
+    await asked.wait()
+    going.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await going
+    assert await opened.task(0) == first
+    assert opened.asked == ["document"]
+
+
+async def test_lack_of_memory_beside_other_documents_costs_one_more_try(pool: HydrationPool):
+    size = MEMORY_BYTES * 6 // 10
+    first = await pool.run(functions.hoard_and_keep, size=size, near="a")
+    second = await pool.run(functions.hoard_and_keep, size=size, near="b")
+    assert first != second
+    with pytest.raises(HydrationFailed) as failed:
+        await pool.run(functions.hoard, size=2 * MEMORY_BYTES, near="c")
+    assert failed.value.code == "HYDRATION_OUT_OF_MEMORY"
 
 
 async def test_a_child_knows_nothing_of_our_environment(

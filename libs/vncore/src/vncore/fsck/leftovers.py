@@ -51,10 +51,8 @@ def _left_behind(
 ) -> Violation | None:
     status, completed_at, *_ = state
     if status is not None and completed_at is None:  # its request is open
-        if name.kind is not Kind.TASK or seconds != _FOREVER:
-            return None
-        fault, found = Fault.TASK_KEY_WITHOUT_TTL, "has no time to live, which it is born with"
-    elif name.kind is Kind.UPDATES and seconds >= _FOREVER:
+        return None
+    if name.kind is Kind.UPDATES and seconds >= _FOREVER:
         fault, found = Fault.UPDATES_LEFT_BEHIND, "is there although the request is over"
     elif seconds != _FOREVER:
         return None

@@ -7,7 +7,7 @@ passed once need no second look, and what was added since is short. Called by `s
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -17,11 +17,11 @@ from vncore.connection import translated
 from vncore.entries import Entry
 from vncore.fsck.outstanding import Outstanding
 from vncore.fsck.standing import Standing, integer
-from vncore.fsck.tally import recorded_tasks, with_result
+from vncore.fsck.tally import listed, recorded_tasks, with_result
 from vncore.fsck.violations import Fault, Violation
 from vncore.ids import RequestId, TaskId
-from vncore.keys import WORKERS, Keys, failure_field, retry_field, update_readers
-from vncore.messages import MalformedEntry, TaskDispatch, TaskUpdate
+from vncore.keys import WORKERS, Keys, done_field, failure_field, retry_field, update_readers
+from vncore.messages import MalformedEntry, tasks_of, updates_of
 
 _BATCH = 200  # tasks looked at in one moment
 _ATTEMPTS = 20  # pages that may be added while we come to the end of a stream
@@ -35,7 +35,8 @@ class Queued:
     """The tasks that have an outstanding dispatch entry, as far as the stream was read."""
 
     stream: Outstanding
-    tasks: dict[Work, set[int]] = field(default_factory=lambda: defaultdict(set))
+    entries: dict[Work, dict[int, set[str]]] = field(default_factory=lambda: defaultdict(dict))
+    """By task: the entries that it is in."""
 
     @classmethod
     def of(cls, keys: Keys) -> "Queued":
@@ -52,10 +53,20 @@ class Queued:
         """Note the tasks of dispatch entries; what cannot be read is nobody's: workers drop it."""
         for entry in entries:
             try:
-                task = TaskDispatch.from_fields(entry.fields)
+                tasks = tasks_of(entry.fields)
             except MalformedEntry:
                 continue
-            self.tasks[task.request_id, task.run, task.group_index].add(task.task_id)
+            for task in tasks:
+                queued = self.entries[task.request_id, task.run, task.group_index]
+                queued.setdefault(task.task_id, set()).add(entry.entry_id)
+
+    def tasks(self, work: Work, done: Mapping[str, frozenset[int]]) -> set[int]:
+        """Give the tasks of a group that are in an entry which does not call them `done`."""
+        return {
+            task
+            for task, entries in self.entries.get(work, {}).items()
+            if any(task not in done.get(entry, ()) for entry in entries)
+        }
 
 
 async def suspects(
@@ -66,7 +77,9 @@ async def suspects(
     if group is None or group.status != "started" or standing.over:
         return set()
     work = (standing.request_id, standing.moment.run, group_index)
-    missing = set(range(1, group.dispatched + 1)) - queued.tasks.get(work, set())
+    group_key = keys.group(standing.request_id, group_index)
+    done = (await recorded_tasks(redis, group_key)).done
+    missing = set(range(1, group.dispatched + 1)) - queued.tasks(work, done)
     if not missing:
         return missing
     reports = _reports(keys, standing.request_id)
@@ -74,7 +87,7 @@ async def suspects(
         missing -= _reported(await reports.page(redis), work)
         if reports.at_end:
             break
-    records = await recorded_tasks(redis, keys.group(standing.request_id, group_index))
+    records = await recorded_tasks(redis, group_key)
     return await _without_result(
         redis, keys, standing, group_index, missing - records.failed - records.retried
     )
@@ -114,6 +127,7 @@ async def _lost(
     request_id = standing.request_id
     work = (request_id, standing.moment.run, group_index)
     reported: set[int] = set()
+    entries = sorted(set().union(*(queued.entries.get(work, {}).get(one, ()) for one in tasks)))
     for _ in range(_ATTEMPTS):
         async with redis.pipeline(transaction=True) as pipe:
             queued.stream.ask(pipe)
@@ -123,6 +137,7 @@ async def _lost(
                 keys.group(request_id, group_index),
                 ["status", *(place(TaskId(task)) for task in tasks for place in _PLACES)],
             )
+            pipe.hmget(keys.group(request_id, group_index), ["", *map(done_field, entries)])
             for task in tasks:
                 pipe.exists(keys.task_result(request_id, group_index, TaskId(task)))
             with translated("look for a task in all places"):
@@ -132,16 +147,17 @@ async def _lost(
         for answer in answers[6:]:
             if isinstance(answer, Exception):
                 raise answer
-        (run, completed_at), (status, *recorded), *results = answers[6:]
+        (run, completed_at), (status, *recorded), (_, *lists), *results = answers[6:]
         if completed_at or integer(run, 1) != standing.moment.run or status != b"started":
             return []
         if queued.stream.at_end and reports.at_end:
+            waiting = queued.tasks(work, dict(zip(entries, map(listed, lists), strict=True)))
             return [
                 task
                 for at, task in enumerate(tasks)
                 if not results[at]
                 and not any(recorded[at * len(_PLACES) : (at + 1) * len(_PLACES)])
-                and task not in queued.tasks.get(work, set())
+                and task not in waiting
                 and task not in reported
             ]
     return []  # so much is added that no moment can be looked at: somebody is at work
@@ -159,11 +175,14 @@ def _reported(entries: Iterable[Entry], work: Work) -> set[int]:
     tasks: set[int] = set()
     for entry in entries:
         try:
-            update = TaskUpdate.from_fields(entry.fields)
+            updates = updates_of(entry.fields)
         except MalformedEntry:
             continue
-        if (update.request_id, update.run, update.group_index) == work:
-            tasks.add(update.task_id)
+        tasks |= {
+            update.task_id
+            for update in updates
+            if (update.request_id, update.run, update.group_index) == work
+        }
     return tasks
 
 

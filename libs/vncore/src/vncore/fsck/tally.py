@@ -4,7 +4,7 @@ A live request counts while we do, so the counts are read before and after: with
 grow, and what is counted in between must lie between them. Called by `survey`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ from vncore.connection import translated
 from vncore.fsck.standing import GROUP, GroupRecord, Standing, integer
 from vncore.fsck.violations import Fault, Violation
 from vncore.ids import RequestId, TaskId
-from vncore.keys import FAILURE, RETRY, Keys
+from vncore.keys import DONE, FAILURE, RETRY, Keys
 
 _BATCH = 500  # keys that one EXISTS is given; a page of a hash
 _ROUND = 20  # batches in one round trip
@@ -26,21 +26,31 @@ class TaskRecords:
 
     failed: frozenset[int]
     retried: frozenset[int]
+    done: Mapping[str, frozenset[int]]
+    """By dispatch entry: which of its tasks it is no more needed for."""
 
 
 async def recorded_tasks(redis: Redis, group_key: str) -> TaskRecords:
-    """Read which tasks of a group have failed for good, and which wait for another attempt."""
+    """Read what a group's hash records of single tasks."""
     numbers: dict[str, set[int]] = {FAILURE: set(), RETRY: set()}
+    done: dict[str, frozenset[int]] = {}
     cursor = 0
     while True:
         with translated("read group"):
             cursor, page = await cast("Any", redis.hscan(group_key, cursor, count=_BATCH))
-        for field in page:
-            kind, separator, task = field.decode(errors="replace").partition(":")
-            if f"{kind}{separator}" in numbers and task.isdecimal():
-                numbers[f"{kind}{separator}"].add(int(task))
+        for field, value in page.items():
+            kind, separator, what = field.decode(errors="replace").partition(":")
+            if f"{kind}{separator}" == DONE:
+                done[what] = listed(value)
+            elif f"{kind}{separator}" in numbers and what.isdecimal():
+                numbers[f"{kind}{separator}"].add(int(what))
         if cursor == 0:
-            return TaskRecords(frozenset(numbers[FAILURE]), frozenset(numbers[RETRY]))
+            return TaskRecords(frozenset(numbers[FAILURE]), frozenset(numbers[RETRY]), done)
+
+
+def listed(tasks: bytes | None) -> frozenset[int]:
+    """Read a list of tasks as `vncore.keys.done_field` describes it."""
+    return frozenset(int(task) for task in (tasks or b"").split(b",") if task.isdigit())
 
 
 async def with_result(redis: Redis, names: Sequence[str]) -> list[bool]:

@@ -33,7 +33,6 @@ class Fault(StrEnum):
     # 9: after the time to live nothing of a request is left
     ENDED_KEY_WITHOUT_TTL = "ENDED_KEY_WITHOUT_TTL"
     ORPHAN_KEY_WITHOUT_TTL = "ORPHAN_KEY_WITHOUT_TTL"
-    TASK_KEY_WITHOUT_TTL = "TASK_KEY_WITHOUT_TTL"
     UPDATES_LEFT_BEHIND = "UPDATES_LEFT_BEHIND"
     DISPATCH_ENTRY_LEFT_BEHIND = "DISPATCH_ENTRY_LEFT_BEHIND"
 
@@ -70,7 +69,6 @@ _ABOUT: Mapping[Fault, tuple[int, str]] = {
     Fault.TASK_LOST: (6, _CANCEL_AND_REDRIVE),
     Fault.ENDED_KEY_WITHOUT_TTL: (9, _CLEAN_UP),
     Fault.ORPHAN_KEY_WITHOUT_TTL: (9, _CLEAN_UP),
-    Fault.TASK_KEY_WITHOUT_TTL: (9, "redis-cli EXPIRE {key} 604800: a week, as it is born with"),
     Fault.UPDATES_LEFT_BEHIND: (9, _CLEAN_UP),
     Fault.DISPATCH_ENTRY_LEFT_BEHIND: (9, _SKIPPED_OR_REMOVED),
 }

@@ -33,7 +33,8 @@ for key = first_group, #KEYS do
     reopen = reopen or group_status ~= 'completed' or failed ~= '0'
     if reopen then
       for _, field in ipairs(redis.call('HKEYS', group)) do
-        if string.match(field, '^retry:') or string.match(field, '^failure:') then
+        local kind = string.match(field, '^%a+:')
+        if kind == 'retry:' or kind == 'failure:' or kind == 'done:' then
           redis.call('HDEL', group, field)
         end
       end

@@ -126,6 +126,12 @@ RESULTS: dict[str, Any] = {
             request_deadline_exceeded=samples.overdue(422),
             request_cancelled=samples.cancelled(),
         ),
+        500: answers_problem(
+            "A part of the response is gone from the server.",
+            task_result_missing=problem(
+                "TASK_RESULT_MISSING", "the result of task 12 of group 0 is gone"
+            ),
+        ),
         503: SILENT,
     },
 }

@@ -38,27 +38,46 @@ class Budget:
         self._limits = limits
         self._sizes: dict[Element, tuple[int, int]] = {}
         self._nodes = self._bytes = 0
+        self._at_most = 0  # nodes in what is not counted yet
+        self._uncounted: list[Element] = []
 
     def renew(self) -> None:
         """Start anew for the next task; sizes already measured stay known."""
-        self._nodes = self._bytes = 0
+        self._nodes = self._bytes = self._at_most = 0
+        self._uncounted.clear()
 
-    def forget(self) -> None:
-        """Measure everything anew: the tree changed."""
-        self._sizes.clear()
-
-    def bring_in(self, element: Element, *, keep: bool) -> None:
+    def bring_in(self, element: Element, *, keep: bool, size: int | None = None) -> None:
         """Count an element that is about to be copied; `keep` its size if it does not change.
 
-        Raises HydrationFailed (HYDRATION_TOO_LARGE).
+        Its `size` in bytes is measured if it is not known. Raises HydrationFailed
+        (HYDRATION_TOO_LARGE).
         """
-        size = self._sizes.get(element)
-        if size is None:
-            size = nodes_in(element), len(etree.tostring(element, with_tail=False))
+        known = self._sizes.get(element)
+        if known is None:
+            if size is None:
+                size = len(etree.tostring(element, encoding="UTF-8", with_tail=False))
+            known = nodes_in(element), size
             if keep:
-                self._sizes[element] = size
-        self._nodes += size[0]
-        self._bytes += size[1]
+                self._sizes[element] = known
+        self._nodes += known[0]
+        self._bytes += known[1]
+        self._refuse_too_much()
+
+    def bring_in_small(self, element: Element, size: int) -> None:
+        """Count an element of so many bytes, and its nodes only once they could be too many.
+
+        Each node takes a byte at least.
+        """
+        self._bytes += size
+        self._at_most += size
+        self._uncounted.append(element)
+        self._refuse_too_much()
+
+    def _refuse_too_much(self) -> None:
+        if self._uncounted and self._nodes + self._at_most > self._limits.max_nodes:
+            self._nodes += sum(map(nodes_in, self._uncounted))
+            self._at_most = 0
+            self._uncounted.clear()
         if self._nodes > self._limits.max_nodes:
             raise self._too_large(f"{self._limits.max_nodes} nodes")
         if self._bytes > self._limits.max_bytes:

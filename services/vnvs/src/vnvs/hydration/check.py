@@ -11,6 +11,7 @@ from vnvs.hydration.group_pass import GroupPass
 from vnvs.hydration.nesting import room_for_nesting
 from vnvs.hydration.outline import parse_stored
 from vnvs.hydration.shapes import Context, Fetch
+from vnvs.hydration.tree import NotYetKnown
 
 
 @room_for_nesting()
@@ -25,8 +26,14 @@ def check(document: bytes, fetch: Fetch, context: Context) -> list[VnError]:
         hydrated = DocumentPass(root, fetch, context, faults=faults).run()
         again = parse_stored(hydrated.xml, context.limits)
         for group in hydrated.groups:
-            for task in GroupPass(again, group.index, fetch, context, faults=faults):
-                del task  # only its faults are wanted
+            GroupPass(
+                again,
+                group.index,
+                fetch,
+                context,
+                without_results=NotYetKnown,
+                faults=faults,
+            ).try_all()
     except (MalformedDocument, HydrationFailed) as err:
         return [*faults.found, err]
     except CheckStopped:

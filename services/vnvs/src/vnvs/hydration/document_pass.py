@@ -18,6 +18,7 @@ from vnvs.hydration.merge import TextRule, merge
 from vnvs.hydration.nesting import room_for_nesting
 from vnvs.hydration.nodes import Element, line_of
 from vnvs.hydration.outline import ON_FAILURE, groups_of, parse_stored, project_of
+from vnvs.hydration.parsed import ParsedDocument
 from vnvs.hydration.pending import Blocked, PendingTree
 from vnvs.hydration.placeholders import has_placeholder
 from vnvs.hydration.scope import Places, Scope
@@ -35,6 +36,25 @@ def hydrate_document(document: bytes, fetch: Fetch, context: Context) -> Hydrate
     return DocumentPass(parse_stored(document, context.limits), fetch, context).run()
 
 
+@room_for_nesting()
+def hydrated_and_parsed(
+    document: bytes, fetch: Fetch, context: Context
+) -> tuple[HydratedDocument, ParsedDocument | None]:
+    """Hydrate a request, and give its tree too if that is what parsing the outcome would give.
+
+    It is where nothing was put into the tree: then no text lies beside another one.
+    """
+    root = parse_stored(document, context.limits)
+    document_pass = DocumentPass(root, fetch, context)
+    hydrated = document_pass.run()
+    if document_pass.has_changed_the_tree:
+        return hydrated, None
+    parsed = ParsedDocument(
+        root, len(hydrated.xml), context.limits, has_namespaces=b"xmlns" in hydrated.xml
+    )
+    return hydrated, parsed
+
+
 class DocumentPass:
     """The pass over one parsed request, which it changes; in a check it keeps faults."""
 
@@ -47,6 +67,7 @@ class DocumentPass:
         faults: Faults | None = None,
     ) -> None:
         self._root, self._limits, self._faults = root, context.limits, faults
+        self.has_changed_the_tree = False
         self._faulty: set[Element] = set()  # in a check: frames with a fault, left as they were
         project_of(root)
         variables = declared(root, self._limits)
@@ -66,11 +87,14 @@ class DocumentPass:
         """Hydrate and write the document."""
         self._expander.expand_tree(self._root)
         if self._expander.uses:
+            self.has_changed_the_tree = True
             self._hydrator.trace.add("V1", "/", variables=self._expander.uses)
-        self._hrefs.merge_all(self._root)
+        if self._hrefs.merge_all(self._root):
+            self.has_changed_the_tree = True
         self._look_again()
         self._hydrate_frames()
         for unit in self._tree.units():
+            self.has_changed_the_tree = True
             if self._tree.is_pending(unit):
                 self._tree.hydrate_unit(unit)
         groups = self._outlines()
@@ -114,6 +138,7 @@ class DocumentPass:
     def _frame(self, frame: Element, role: Role, busy: list[Element] | None = None) -> None:
         if frame in self._tree.frames_done or not has_directive(frame):
             return
+        self.has_changed_the_tree = True
         try:
             self._hydrate_frame(frame, role, busy or [])
         except HydrationFailed as err:

@@ -67,6 +67,7 @@ class Hydrator:
     stack: list[Element] = field(default_factory=list)
     _values: dict[tuple[Element, str, Element | None], str] = field(default_factory=dict)
     _expanding: list[tuple[Element, str]] = field(default_factory=list)
+    _plain_below: dict[Element, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tree, self.library = self.places.tree, self.places.library
@@ -164,6 +165,24 @@ class Hydrator:
             if root is not self.tree.root:
                 return self._directives_under(root).within.get(element, 0) == 0
         return self.tree.is_clean(element)
+
+    def is_plain(self, element: Element) -> bool:
+        """Tell of an element of a tree that does not change whether it is data, surely.
+
+        Then nothing in it is to be hydrated, it holds no group, and no valuation around it failed.
+        """
+        parent = element.getparent()
+        if parent is None:
+            return False
+        known = self._plain_below.get(parent)
+        if known is None:
+            known = self._plain_below[parent] = self._is_plain_below(parent)
+        return known and element not in self.tree.groups
+
+    def _is_plain_below(self, parent: Element) -> bool:
+        if self.tree.group_of(parent) is None:
+            return parent is not self.tree.root
+        return self.tree.has_results and self.tree.is_result(parent) and not self.failed.any
 
     def _directives_under(self, root: Element) -> Directives:
         """Give what is left to do in an element that lies under another one."""

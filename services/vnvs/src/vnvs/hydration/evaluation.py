@@ -45,7 +45,6 @@ class ScopedEvaluation:
         ``vn:link(/vnml/project/portfolio[@name='swaps'], //trade)`` would link every trade of the
         document, those of other portfolios too.
         """
-        self.tree.refuse_unknown_context(source)
         self.tree.settle(source)
         parts = _parts(expression)
         if any(is_absolute(part) for part in parts):
@@ -57,6 +56,7 @@ class ScopedEvaluation:
             )
         found: list[list[Node]] = []
         for part in parts:
+            self.tree.refuse_results_from(source, part)
             found.append(xpath.evaluate(part, source, limit, self.context.limits, rule="U1"))
             self.failed.refuse_missed(part, source, found[-1], complete=complete)
         return self._united(found, limit)
@@ -81,7 +81,7 @@ class ScopedEvaluation:
                 f"{expression} is relative, and there is no linked element (use) to start from",
                 rule="S1",
             )
-        self.tree.refuse_unknown_context(linked)
+        self.tree.refuse_results_from(linked, expression)
         return linked
 
     def _united(self, found: Sequence[list[Node]], limit: int) -> list[Node]:

@@ -30,6 +30,11 @@ class FailedValuations:
         self._tree = tree
         self._known: dict[Element, None] | None = None  # in document order
 
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self._all())
+
     def around(self, element: Element) -> Element | None:
         """Give the failed valuation that an element is or stands in."""
         known = self._all()

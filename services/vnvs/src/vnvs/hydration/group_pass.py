@@ -1,54 +1,46 @@
 """The group pass (VNML T2): one task document for each valuation that a group asks for.
 
 Reads the hydrated document with the results of earlier groups in place; gives tasks in document
-order.
+order. Called by `parsed`, which has the document, and by `check`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from vncore.errors import HydrationFailed, Place
+from vncore.pieces import Fragment
 from vnvs.hydration.directives import elements_with_href
 from vnvs.hydration.elements import Hydrator
 from vnvs.hydration.faults import Faults
 from vnvs.hydration.hrefs import prefetch
+from vnvs.hydration.leaf import Selections
 from vnvs.hydration.library import Library
-from vnvs.hydration.nesting import room_for_nesting
 from vnvs.hydration.nodes import Element
-from vnvs.hydration.outline import groups_of, parse_stored, project_of, valuations_of
+from vnvs.hydration.outline import groups_of, project_of, valuations_of
+from vnvs.hydration.paths import Index
 from vnvs.hydration.scope import Facts, Places
 from vnvs.hydration.sent import SentLines
-from vnvs.hydration.shapes import Context, Fetch, TaskDocument
+from vnvs.hydration.shapes import Context, Fetch, HydratedGroup, TaskDocument
 from vnvs.hydration.shell import Shell, own_vndb
-from vnvs.hydration.template import NamespaceScope, Template
-from vnvs.hydration.trace import compact
-from vnvs.hydration.tree import NotYetKnown, Tree
+from vnvs.hydration.template import Made, Template
+from vnvs.hydration.tree import NotYetKnown, ResultsNeeded, Tree
 from vnvs.hydration.use import contexts
 from vnvs.hydration.variables import declared
+from vnvs.hydration.writing import SharedPart, Writer
 
 
-@room_for_nesting()
-def hydrate_group(
-    document: bytes,
-    group_index: int,
-    fetch: Fetch,
-    context: Context,
-    *,
-    tolerant: bool = False,
-) -> tuple[TaskDocument, ...]:
-    """Make the task documents of a group; `document` has the results of earlier groups in place.
+@dataclass(slots=True)
+class _Draft:
+    """A task whose shared parts may still turn out to be its own."""
 
-    With `tolerant` a task that refers to a failed valuation has `TaskDocument.failure`, and lacks
-    what it would have taken; the others are what they are without it (F4). A valuation whose
-    ``use`` cannot tell how many tasks there are raises all the same, see `use.contexts`.
-
-    Raises HydrationFailed with rule, group, valuation and, where one is concerned, task.
-    """
-    root = parse_stored(document, context.limits)
-    return tuple(GroupPass(root, group_index, fetch, context, tolerant=tolerant))
+    name: str
+    pieces: list[bytes | SharedPart]
+    trace: bytes
+    failure: HydrationFailed | None
 
 
 class GroupPass:
-    """One group's pass over a parsed document; iterate to get its tasks."""
+    """One group's pass over a parsed document, which it leaves alone."""
 
     def __init__(
         self,
@@ -57,9 +49,18 @@ class GroupPass:
         fetch: Fetch,
         context: Context,
         *,
+        index: Index | None = None,
+        selections: Selections | None = None,
+        without_results: type[NotYetKnown | ResultsNeeded] | None = None,
+        has_namespaces: bool = True,
+        sent: Callable[[], bytes | None] | None = None,
         tolerant: bool = False,
         faults: Faults | None = None,
     ) -> None:
+        """Prepare the pass; `without_results` is raised where results are needed and not there.
+
+        `sent` gives the request as it was sent, for the lines of faults.
+        """
         groups = groups_of(project_of(root))
         if not 0 <= group_index < len(groups):
             raise HydrationFailed(
@@ -67,31 +68,72 @@ class GroupPass:
             )
         self._context, self._limits = context, context.limits
         self._group, self._index = groups[group_index], group_index
-        tree = Tree(root, groups, group_index, self._limits, results_are_known=faults is None)
+        tree = Tree(
+            root,
+            groups,
+            group_index,
+            self._limits,
+            index=index,
+            without_results=without_results,
+        )
         library = Library(fetch, declared(root, self._limits), self._limits)
         self._facts = Facts(group=self._group.get("name"), group_index=group_index)
-        lines = SentLines(context, groups)
+        lines = SentLines(context, groups, sent)
         self._hydrator = Hydrator(
             Places(tree, library, lines.line_of, self._facts), context, faults=faults
         )
         prefetch(elements_with_href(self._group), library, context)
         self._shell = Shell(root, self._group)
-        self._scope = NamespaceScope(self._group)
+        self._writer = Writer(self._group, has_namespaces=has_namespaces)
+        self._selections = Selections() if selections is None else selections
         self._tolerant = tolerant
-        self._written = 0
+        self._stored = 0  # bytes of the group's tasks, of what they share once
 
-    def __iter__(self) -> Iterator[TaskDocument]:
-        task_id = 0
+    def run(self) -> HydratedGroup:
+        """Make the tasks."""
+        drafts: list[_Draft] = []
+        counts: list[int] = []
+        for of_one in self._of_each_valuation():
+            before = len(drafts)
+            drafts += of_one
+            counts.append(len(drafts) - before)
+        # What one of several tasks has for itself is not worth a fragment; what the only one has
+        # may be what another group has, too.
+        least = 2 if len(drafts) > 1 else 1
+        tasks = tuple(
+            TaskDocument(
+                number, draft.name, _pieces(draft.pieces, least), draft.trace, draft.failure
+            )
+            for number, draft in enumerate(drafts, start=1)
+        )
+        self._selections.end_pass(self._hydrator.tree.groups)
+        return HydratedGroup(tasks, tuple(counts))
+
+    def try_all(self) -> None:
+        """Make the tasks for the sake of their faults."""
+        for of_one in self._of_each_valuation():
+            for _ in of_one:
+                pass
+
+    def _of_each_valuation(self) -> Iterator[Iterator[_Draft]]:
+        self._task_id = 0
         for position, valuation in enumerate(valuations_of(self._group)):
-            self._facts.valuation = valuation.get("name")
-            template = Template(valuation, self._hydrator, self._scope, tolerant=self._tolerant)
-            frame = self._shell.around(position)
-            for linked in self._contexts(valuation):
-                task_id += 1
-                self._refuse_too_many(task_id)
-                self._facts.task = task_id
-                yield self._task(task_id, template, linked, frame)
-                self._facts.task = None
+            yield self._tasks_of(position, valuation)
+
+    def _tasks_of(self, position: int, valuation: Element) -> Iterator[_Draft]:
+        self._facts.valuation = valuation.get("name")
+        template = Template(
+            valuation, self._hydrator, self._writer, self._selections, tolerant=self._tolerant
+        )
+        before, after = self._shell.around(position)
+        for linked in self._contexts(valuation):
+            self._task_id += 1
+            self._refuse_too_many(self._task_id)
+            self._facts.task = self._task_id
+            self._hydrator.renew()
+            made = template.task(linked, own_vndb(self._task_id))
+            yield self._draft(made, linked, before, after)
+            self._facts.task = None
 
     def _contexts(self, valuation: Element) -> tuple[Element, ...] | tuple[None, ...]:
         try:
@@ -103,37 +145,50 @@ class GroupPass:
                 self._hydrator.faults.add(err)
             return ()
 
-    def _task(
-        self,
-        task_id: int,
-        template: Template,
-        linked: Element | None,
-        frame: tuple[bytes, bytes],
-    ) -> TaskDocument:
-        hydrator = self._hydrator
-        hydrator.renew()
-        made = template.task(linked, own_vndb(task_id))
+    def _draft(self, made: Made, linked: Element | None, before: bytes, after: bytes) -> _Draft:
         if len(made.name) > self._limits.max_name:
             raise self._fault(
                 "HYDRATION_NAME_TOO_LONG",
                 f"the valuation's name has more than {self._limits.max_name} characters",
             )
-        before, after = frame
-        document = b"".join((before, made.xml, after))
-        self._written += len(document)
-        if self._written > self._limits.max_bytes:
-            raise self._fault(
-                "HYDRATION_TOO_LARGE",
-                f"the tasks of the group have more than {self._limits.max_bytes} bytes",
-            )
-        trace = {
-            "pass": "group",
-            "group": self._index,
-            "task": task_id,
-            "context": None if linked is None else hydrator.places.path(linked),
-            "values": made.entries,
-        }
-        return TaskDocument(task_id, made.name, document, compact(trace), made.failure)
+        may_share = not (self._shell.declares_namespaces or made.declares_namespaces)
+        pieces: list[bytes | SharedPart] = []
+        own = [before]
+        size = 0
+        for part in made.parts:
+            if isinstance(part, bytes):
+                own.append(part)
+            elif not may_share:
+                own.append(part.written)
+            else:
+                pieces.append(b"".join(own))
+                pieces.append(part)
+                own = []
+                size += len(part.written)
+                if not part.tasks:
+                    self._stored += len(part.written)
+                part.tasks += 1
+        own.append(after)
+        pieces.append(b"".join(own))
+        own_bytes = sum([len(piece) for piece in pieces if isinstance(piece, bytes)])
+        self._stored += own_bytes
+        self._refuse_too_large(own_bytes + size)
+        context = "null" if linked is None else f'"{self._hydrator.places.path(linked)}"'
+        trace = (
+            f'{{"pass":"group","group":{self._index},"task":{self._task_id},"context":{context},'
+            f'"values":[{",".join(made.entries)}]}}'
+        )
+        return _Draft(made.name, pieces, trace.encode(), made.failure)
+
+    def _refuse_too_large(self, task_bytes: int) -> None:
+        for size, what in (
+            (task_bytes, "the task has"),
+            (self._stored, "the tasks of the group have"),
+        ):
+            if size > self._limits.max_bytes:
+                raise self._fault(
+                    "HYDRATION_TOO_LARGE", f"{what} more than {self._limits.max_bytes} bytes"
+                )
 
     def _refuse_too_many(self, task_id: int) -> None:
         if task_id > self._limits.max_tasks:
@@ -152,3 +207,22 @@ class GroupPass:
             element=self._hydrator.places.path(self._group),
         )
         return HydrationFailed(code, message, rule="T4", place=place)
+
+
+def _pieces(drafted: list[bytes | SharedPart], least: int) -> tuple[bytes | Fragment, ...]:
+    """Give the pieces of a task; what fewer than `least` tasks have becomes its own."""
+    if len(drafted) == 1:
+        [whole] = drafted
+        assert isinstance(whole, bytes)
+        return (whole,)
+    pieces: list[bytes | Fragment] = []
+    own: list[bytes] = []
+    for piece in drafted:
+        if isinstance(piece, bytes):
+            own.append(piece)
+        elif piece.tasks < least:
+            own.append(piece.written)
+        else:
+            pieces += [b"".join(own), piece.fragment]
+            own = []
+    return tuple(piece for piece in (*pieces, b"".join(own)) if piece)

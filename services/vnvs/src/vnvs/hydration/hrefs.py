@@ -88,15 +88,17 @@ class StaticHrefs:
         self._expanded: dict[tuple[str, Element, Role], Element] = {}
         self._active: list[tuple[str, Element]] = []
 
-    def merge_all(self, root: Element) -> None:
+    def merge_all(self, root: Element) -> bool:
         """Merge in place, the inner ones first (M5); `root` itself keeps its identity.
 
-        Raises HydrationFailed with rule, place and URI; in a check it keeps the faults.
+        Tells whether there was anything to merge. Raises HydrationFailed with rule, place and URI;
+        in a check it keeps the faults.
         """
         elements = elements_with_static_href(root)
         prefetch(elements, self._library, self._context)
         for element in reversed(elements):
             self.merge_one(element, role_below(element, root, Role.ROOT))
+        return bool(elements)
 
     def merge_one(self, element: Element, role: Role) -> None:
         """Merge one element of the request in place, unless it has to wait for its group."""

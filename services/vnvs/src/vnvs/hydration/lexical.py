@@ -64,13 +64,15 @@ def xpath_literal(value: str) -> str:
     return f"concat({', '.join(spelled)})"
 
 
-_LITERAL = re.compile(r"'[^']*'|\"[^\"]*\"")
+LITERAL = re.compile(r"'[^']*'|\"[^\"]*\"")
+"""A text in an expression, quotes included."""
+
 _PREFIX = re.compile(r"(?<![\w.:-])([^\W\d][\w.-]*):(?:\*|[^\W\d])")
 
 
 def without_literals(expression: str) -> str:
     """Empty the literals of an expression."""
-    return _LITERAL.sub("''", expression)
+    return LITERAL.sub("''", expression)
 
 
 def prefix_in(expression: str) -> str | None:

@@ -100,3 +100,16 @@ def append_text(parent: Element, text: str) -> None:
         parent[-1].tail = (parent[-1].tail or "") + text
     else:
         parent.text = (parent.text or "") + text
+
+
+def remove(element: Element) -> None:
+    """Take an element out; text after it stays unless it is white space."""
+    parent = element.getparent()
+    assert parent is not None
+    tail, previous = element.tail, element.getprevious()
+    parent.remove(element)
+    if tail and not tail.isspace():
+        if previous is not None:
+            previous.tail = (previous.tail or "") + tail
+        else:
+            parent.text = (parent.text or "") + tail

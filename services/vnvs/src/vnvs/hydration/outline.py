@@ -53,3 +53,8 @@ def groups_of(project: Element) -> list[Element]:
 def valuations_of(group: Element) -> list[Element]:
     """Give the valuations of a group, in order."""
     return list(group.iterchildren(VALUATION))
+
+
+def misplaced(why: str) -> HydrationFailed:
+    """Make the error for results that do not go with their group: a fault of ours."""
+    return HydrationFailed("RESULTS_MISPLACED", why, rule="K3")

@@ -6,10 +6,12 @@ each look for their own take half a minute. An `Index` answers them from diction
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
+from vnvs.hydration.lexical import LITERAL, without_literals
 from vnvs.hydration.nodes import Element, Node, Value, texts_of
 from vnvs.hydration.xpath import string_value
 
@@ -51,16 +53,14 @@ class Probe:
         return [value for value in values if value is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class Equals:
+class Equals(NamedTuple):
     """The condition ``[probe='value']``."""
 
     probe: Probe
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One step down: a tag, or ``*``, and its conditions in order; a number is a position."""
 
     tag: str
@@ -74,11 +74,38 @@ class SimplePath:
     steps: tuple[Step, ...]
     attribute: str | None = None
     is_text: bool = False
+    length: int = 0  # of what is written, where this is only the start of a path
+
+    def with_values(self, values: Sequence[str]) -> "SimplePath":
+        """Give the same path with these values in its conditions, in order."""
+        rest = iter(values)
+        steps = tuple(
+            Step(
+                step.tag,
+                tuple(
+                    Equals(condition.probe, next(rest))
+                    if isinstance(condition, Equals)
+                    else condition
+                    for condition in step.conditions
+                ),
+            )
+            if step.conditions
+            else step
+            for step in self.steps
+        )
+        return SimplePath(steps, self.attribute, self.is_text)
+
+
+def simple_path(expression: str) -> SimplePath | None:
+    """Read an absolute path; None where it needs libxml2."""
+    values = LITERAL.findall(expression)
+    path = _read(LITERAL.sub("''", expression) if values else expression)
+    return path.with_values([value[1:-1] for value in values]) if path and values else path
 
 
 @lru_cache(maxsize=4096)
-def simple_path(expression: str) -> SimplePath | None:
-    """Read an absolute path; None where it needs libxml2."""
+def _read(expression: str) -> SimplePath | None:
+    """Read a path whose literals are empty: paths that differ in these alone are read once."""
     steps, position = _steps(expression)
     if not steps:
         return None
@@ -96,7 +123,63 @@ def simple_start(expression: str) -> SimplePath | None:
     ``/vnml/project//rate`` starts with ``/vnml/project``.
     """
     steps, position = _steps(expression)
-    return SimplePath(steps) if steps and expression[position : position + 1] == "/" else None
+    if not steps or expression[position : position + 1] != "/":
+        return None
+    return SimplePath(steps, length=position)
+
+
+_ELSEWHERE = re.compile(
+    r"\.\.|::|\$|(?<![\w.-])id\s*\("
+    r"|(?:^|[^\w.\])/-])/|(?<![^\W\d])(?:and|or|div|mod)/"  # starts at the document again
+)
+
+
+@lru_cache(maxsize=4096)
+def stays_below(path: str) -> bool:
+    """Tell whether a relative path surely looks at nothing but what is below where it starts.
+
+    So does ``quote[@date='2026-01-02']/rate``; ``../rate``, ``ancestor::*`` and ``a[. = //b]`` do
+    not. When in doubt: no.
+    """
+    return _ELSEWHERE.search(without_literals(path).removeprefix("/").removeprefix("/")) is None
+
+
+_BELOW = re.compile(
+    rf"(?:\./)?(?P<tags>{_NAME}(?:/{_NAME})*)?(?:(?P<sep>/)?(?P<end>@{_NAME}|text\(\)))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PathBelow:
+    """A relative path of plain child steps; at its end elements, an attribute, or their texts."""
+
+    tags: tuple[str, ...]
+    attribute: str | None = None
+    is_text: bool = False
+
+    def nodes(self, at: Element) -> list[Node]:
+        """Give its nodes in document order."""
+        elements = [at]
+        for tag in self.tags:
+            elements = [child for above in elements for child in above.iterchildren(tag)]
+        return _ends(elements, self.attribute, is_text=self.is_text)
+
+
+@lru_cache(maxsize=4096)
+def path_below(expression: str) -> PathBelow | None:
+    """Read a relative path; None where it needs libxml2."""
+    if expression == ".":
+        return PathBelow(())
+    found = _BELOW.fullmatch(expression)
+    if found is None or not (found["tags"] or found["end"]):
+        return None
+    tags, end = found["tags"], found["end"]
+    if (found["sep"] is None) != (tags is None or end is None):
+        return None
+    steps = tuple(tags.split("/")) if tags else ()
+    if end is None:
+        return PathBelow(steps)
+    return PathBelow(steps, is_text=True) if end == "text()" else PathBelow(steps, end[1:])
 
 
 def _steps(expression: str) -> tuple[tuple[Step, ...], int]:
@@ -140,15 +223,19 @@ class Index:
             if entered and entered(elements):
                 return None
             elements = [found for above in elements for found in self._filtered(above, step)]
-        if path.attribute is None and not path.is_text:
-            return list(elements)
-        if entered and entered(elements):
+        has_end = path.attribute is not None or path.is_text
+        if has_end and entered and entered(elements):
             return None
-        if path.is_text:
-            return [Value.of(owner, text) for owner in elements for text in texts_of(owner)]
-        name = path.attribute or ""
-        values = ((owner, owner.get(name)) for owner in elements)
-        return [Value.of(owner, value, name) for owner, value in values if value is not None]
+        return _ends(elements, path.attribute, is_text=path.is_text)
+
+    def nodes_below(
+        self, start: list[Element], steps: Sequence[Step], attribute: str | None, *, is_text: bool
+    ) -> list[Node]:
+        """Give the nodes of further steps, from elements of the tree on."""
+        elements = start
+        for step in steps:
+            elements = [found for above in elements for found in self._filtered(above, step)]
+        return _ends(elements, attribute, is_text=is_text)
 
     def _filtered(self, parent: Element | None, step: Step) -> list[Element]:
         rest = list(step.conditions)
@@ -227,6 +314,15 @@ class Index:
                 del deep[key]
 
 
+def _ends(elements: list[Element], attribute: str | None, *, is_text: bool) -> list[Node]:
+    if is_text:
+        return [Value.of(owner, text) for owner in elements for text in texts_of(owner)]
+    if attribute is None:
+        return list(elements)
+    values = ((owner, owner.get(attribute)) for owner in elements)
+    return [Value.of(owner, value, attribute) for owner, value in values if value is not None]
+
+
 class Paths:
     """Spells the path of an element for people; linear over many siblings, unlike ``getpath``.
 
@@ -246,13 +342,10 @@ class Paths:
         return known
 
     def _path(self, element: Element) -> str:
-        steps: list[str] = []
-        node: Element | None = element
-        while node is not None:
-            parent = node.getparent()
-            steps.append(str(_step_of_root(node)) if parent is None else self._step(parent, node))
-            node = parent
-        return "/" + "/".join(reversed(steps))
+        parent = element.getparent()
+        if parent is None:
+            return f"/{_step_of_root(element)}"
+        return f"{self.path(parent)}/{self._step(parent, element)}"
 
     def _step(self, parent: Element, child: Element) -> str:
         steps = self._steps.get(parent)

@@ -1,240 +1,230 @@
-"""Results into the document, and the document into a response (VNML K3, K4, F2).
+"""Results into the document, and the document into a response (VNML K3, K4).
 
-Bytes in, bytes out; results are put in as they were written, never parsed, never hydrated. What
-stands in the place of a result that there is none of is made here, of the task document.
+Works on the tree of a `parsed.ParsedDocument`, which calls it. Results are never hydrated, and
+parsed only to be put in place for a later group; in a response they are named, not written.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from lxml import etree
 
 from vncore import xml
-from vncore.errors import HydrationFailed
-from vnvs.hydration.directives import HREF, USE
-from vnvs.hydration.elements import Hydrator
-from vnvs.hydration.failed import CODE, FAILURE
-from vnvs.hydration.library import Library
-from vnvs.hydration.nesting import room_for_nesting
-from vnvs.hydration.nodes import Element
-from vnvs.hydration.outline import (
-    GROUP,
-    PROJECT,
-    SHARED,
-    VALUATION,
-    groups_of,
-    parse_stored,
-    project_of,
-    valuations_of,
-)
-from vnvs.hydration.scope import Places
-from vnvs.hydration.shapes import (
-    DEFAULT_LIMITS,
-    Context,
-    FailedTask,
-    Fetched,
-    HydrationLimits,
-)
+from vncore.ids import TaskId
+from vncore.pieces import Piece, Results
+from vnvs.hydration.nodes import Element, new_element, remove
+from vnvs.hydration.outline import SHARED, VALUATION, misplaced, project_of, valuations_of
+from vnvs.hydration.shapes import CompleteGroup, GroupResults, HydrationLimits
 from vnvs.hydration.shell import escaped, unused_target
-from vnvs.hydration.tree import Tree
-from vnvs.hydration.use import contexts
 
-_ANALYTICS, _MARK = "analytics", "vndb"
 _VALUATION_START = re.compile(rb"<valuation[\s/>]")
 
 
-@room_for_nesting()
-def place_results(
-    document: bytes,
-    group_index: int,
-    results: Sequence[bytes],
-    *,
-    limits: HydrationLimits = DEFAULT_LIMITS,
-) -> bytes:
-    """Put a group's results, bare written valuations in task order, where its valuations are.
+@dataclass(slots=True)
+class Run:
+    """The results of one valuation in the tree, and the white space between them."""
 
-    A valuation that made many tasks makes way for as many results; other children of the group
-    stay where they are. Raises HydrationFailed: RESULTS_MISPLACED if they do not fit,
-    HYDRATION_TOO_LARGE if the document would be too large for what follows.
+    elements: list[Element]
+    between: str
+
+
+def counts_of(group: Element, tasks: int, counts: Sequence[int] | None) -> list[int]:
+    """Tell how many tasks each valuation of a group made.
+
+    Raises HydrationFailed (RESULTS_MISPLACED) if that does not go with the number of tasks.
     """
-    root = parse_stored(document, limits)
-    groups = groups_of(project_of(root))
-    if not 0 <= group_index < len(groups):
-        raise _misplaced(f"the document has no group {group_index}")
-    for number, result in enumerate(results, start=1):
-        if not _VALUATION_START.match(result):
-            raise _misplaced(f"result {number} is no bare valuation element")
-    group = groups[group_index]
-    valuations = valuations_of(group)
-    counts = _counts(root, groups, group_index, len(results), limits)
-    if sum(counts) != len(results):
-        raise _misplaced(f"group {group_index} has {sum(counts)} tasks, not {len(results)}")
-    target = unused_target(document)
-    pieces: list[bytes] = []
-    start = 0
-    for valuation, count in zip(valuations, counts, strict=True):
-        pieces.append(_indent_of(valuation).join(results[start : start + count]))
-        start += count
-        _replace_by_mark(valuation, target, empty=count == 0)
-    marks = re.compile(rb"<\?%s\s*\?>" % target.encode())
-    written = marks.split(xml.serialise(root))
-    filled = [piece for piece, count in zip(pieces, counts, strict=True) if count]
-    placed = [part for pair in zip(written, [*filled, b""], strict=True) for part in pair]
-    if sum(map(len, placed)) > limits.max_bytes:
-        raise HydrationFailed(
-            "HYDRATION_TOO_LARGE",
-            f"with the results of group {group_index} the document has more than"
-            f" {limits.max_bytes} bytes",
-            rule="T4",
+    valuations = len(valuations_of(group))
+    if counts is None:
+        counts = [tasks] if valuations == 1 else [1] * valuations
+    if len(counts) != valuations or sum(counts) != tasks:
+        raise misplaced(
+            f"the group has {sum(counts)} tasks of {valuations} valuations, not {tasks}"
         )
-    return b"".join(placed)
+    return list(counts)
 
 
-def _counts(
-    root: Element,
-    groups: Sequence[Element],
-    group_index: int,
-    results: int,
-    limits: HydrationLimits,
-) -> list[int]:
-    """Tell how many tasks each valuation of a group made, as `use` told the group pass."""
-    valuations = valuations_of(groups[group_index])
-    if not valuations:
-        return []
-    if len(valuations) == 1:
-        return [results]
-    if not any(USE in valuation.attrib or HREF in valuation.attrib for valuation in valuations):
-        return [1] * len(valuations)
-    places = Places(
-        Tree(root, groups, group_index, limits),
-        Library(_fetch_nothing, {}, limits),
-        lambda _: None,
+def parsed_results(group: Element, results: GroupResults, limits: HydrationLimits) -> list[Element]:
+    """Parse results as they would be where they belong.
+
+    Raises HydrationFailed (RESULTS_MISPLACED), and MalformedDocument for what no worker stores.
+    """
+    for number, written in enumerate(results.valuations, start=1):
+        if not _VALUATION_START.match(written):
+            raise misplaced(f"result {number} is no bare valuation element")
+    holder = xml.serialise(new_element("x", {}, group), declaration=False).removesuffix(b"/>")
+    root = xml.parse(
+        b"".join((holder, b">", *results.valuations, b"</x>")),
+        limits=xml.XmlLimits(
+            max_bytes=limits.max_bytes + len(holder) + len(b"></x>"),
+            max_tags=limits.max_nodes,
+            max_namespaces=limits.max_nodes,
+            max_attributes=limits.max_nodes,  # of one element: the worker's door counted them
+            max_depth=limits.max_depth - 2,  # below root, project and group instead of one
+        ),
+        what="results",
     )
-    hydrator = Hydrator(places, Context(received=date.min, limits=limits))
-    return [len(contexts(valuation, hydrator)) for valuation in valuations]
+    found = list(root.iterchildren())
+    if len(found) != len(results.valuations) or any(one.tag != VALUATION for one in found):
+        raise misplaced("a result is not one bare valuation element")
+    return found
 
 
-def _fetch_nothing(uris: Sequence[str]) -> Mapping[str, Fetched | HydrationFailed]:
-    raise AssertionError(f"counting tasks fetched {uris}")
+def place(group: Element, found: Sequence[Element], counts: Sequence[int]) -> list[Run]:
+    """Put results where the valuations that made them are.
+
+    A valuation that made many tasks makes way for as many results, with the white space before it
+    between them; other children of the group stay where they are.
+    """
+    runs: list[Run] = []
+    start = 0
+    for valuation, count in zip(valuations_of(group), counts, strict=True):
+        run = Run(list(found[start : start + count]), indent_of(valuation))
+        start += count
+        for element in run.elements:
+            element.tail = run.between or None
+        if run.elements:
+            run.elements[-1].tail = valuation.tail
+        for element in run.elements:
+            valuation.addprevious(element)
+        if run.elements:
+            group.remove(valuation)
+        else:
+            remove(valuation)
+        runs.append(run)
+    return runs
 
 
-def _indent_of(valuation: Element) -> bytes:
+def indent_of(valuation: Element) -> str:
     """Give the white space before a valuation, to put between the results that take its place."""
     previous = valuation.getprevious()
     parent = valuation.getparent()
     text = previous.tail if previous is not None else parent.text if parent is not None else None
-    return escaped(text) if text and text.isspace() else b""
+    return text if text and text.isspace() else ""
 
 
-def _replace_by_mark(valuation: Element, target: str, *, empty: bool) -> None:
-    parent = valuation.getparent()
-    assert parent is not None
-    if empty:
-        _remove(valuation)
-        return
-    mark = etree.ProcessingInstruction(target)
-    mark.tail = valuation.tail
-    parent.replace(valuation, mark)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the results of one valuation stand in a response."""
+
+    group_index: int
+    first: int  # task ids
+    last: int
+    between: bytes
+    failed: CompleteGroup
+
+    def pieces(self) -> Iterator[Piece]:
+        """Give the results, cut around failed tasks."""
+        start = self.first
+        for task_id in range(self.first, self.last + 1):
+            instead = self.failed.failed.get(task_id)
+            if instead is None:
+                continue
+            if start < task_id:
+                yield self._results(start, task_id - 1)
+                yield self.between
+            yield instead
+            if task_id < self.last:
+                yield self.between
+            start = task_id + 1
+        if start <= self.last:
+            yield self._results(start, self.last)
+
+    def _results(self, first: int, last: int) -> Results:
+        return Results(self.group_index, TaskId(first), TaskId(last), self.between)
 
 
-def failed_valuations(
-    tasks: Sequence[FailedTask], *, limits: HydrationLimits = DEFAULT_LIMITS
-) -> list[bytes]:
-    """Make what stands in the place of failed tasks (F2), each as `failed_valuation` does."""
-    return [
-        failed_valuation(
-            task.xml,
-            code=task.code,
-            attempts=task.attempts,
-            message=task.message,
-            limits=limits,
-        )
-        for task in tasks
-    ]
-
-
-def failed_valuation(
-    task_xml: bytes,
+def response(
+    root: Element,
+    groups: Sequence[Element],
+    runs: dict[int, list[Run]],
+    complete: Sequence[CompleteGroup],
     *,
-    code: str,
-    attempts: int,
-    message: str,
-    limits: HydrationLimits = DEFAULT_LIMITS,
-) -> bytes:
-    """Make the bare valuation of a task document with a ``failure`` in place of ``analytics``.
+    expected: int,
+    failed: int,
+) -> list[Piece]:
+    """Make the response of a document whose groups are complete; changes the tree (K4).
 
-        <valuation><analytics>…</analytics>                 <instrument/><vndb …/></valuation>
-        <valuation><failure code="…" attempts="3">…</failure><instrument/><vndb …/></valuation>
-
-    Without ``analytics`` the failure comes before ``vndb``, which stays the last child. What XML
-    cannot carry of the message becomes U+FFFD.
+    Without the project's shared data, and with the counts of tasks on the project. Groups in `runs`
+    have their results in the tree.
     """
-    valuation = _valuation_of(parse_stored(task_xml, limits))
-    failure = etree.Element(FAILURE, {CODE: _carried(code), "attempts": str(attempts)})
-    failure.text = _carried(message)
-    analytics = valuation.findall(_ANALYTICS)
-    if analytics:
-        failure.tail = analytics[0].tail
-        valuation.replace(analytics[0], failure)
-    else:
-        valuation.insert(len(valuation) - 1, failure)
-    for further in analytics[1:]:
-        _remove(further)
-    return xml.serialise(valuation, declaration=False)
-
-
-_NOT_CARRIED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def _carried(text: str) -> str:
-    return _NOT_CARRIED.sub("\ufffd", text)
-
-
-def _valuation_of(root: Element) -> Element:
-    """Give the one valuation of a task document; whatever it was selected as, it is one here."""
-    group = root.find(f"{PROJECT}/{GROUP}")
-    found: list[Element] = [] if group is None else valuations_of(group)
-    if not found and group is not None:  # a selected element brings its own tag (M1)
-        found = [child for child in group.iterchildren("*") if _is_marked(child)]
-    if not found:
-        raise _misplaced("a task document without a valuation")
-    found[0].tag = VALUATION
-    return found[0]
-
-
-def _is_marked(element: Element) -> bool:
-    return len(element) > 0 and element[-1].tag == _MARK
-
-
-def assemble(
-    document: bytes, *, expected: int, failed: int, limits: HydrationLimits = DEFAULT_LIMITS
-) -> bytes:
-    """Make the response of a document in which every group has its results (K4).
-
-    Without the project's shared data, and with the counts of tasks on the project.
-    """
-    root = parse_stored(document, limits)
     project = project_of(root)
     for child in list(project.iterchildren(*SHARED)):
-        _remove(child)
+        remove(child)
     project.set("expected", str(expected))
     project.set("failed", str(failed))
-    return xml.serialise(root)
-
-
-def _remove(element: Element) -> None:
-    """Take an element out; text after it stays unless it is white space."""
-    parent = element.getparent()
-    assert parent is not None
-    tail, previous = element.tail, element.getprevious()
-    parent.remove(element)
-    if tail and not tail.isspace():
-        if previous is not None:
-            previous.tail = (previous.tail or "") + tail
+    places: list[_Place] = []
+    marks: list[Element] = []
+    for index, (group, done) in enumerate(zip(groups, complete, strict=False)):
+        in_place = runs.get(index)
+        if in_place is None:
+            counts = counts_of(group, done.task_count, done.counts)
+            in_place = [
+                Run([valuation] * min(count, 1), indent_of(valuation))
+                for valuation, count in zip(valuations_of(group), counts, strict=True)
+            ]
         else:
-            parent.text = (parent.text or "") + tail
+            counts = [len(run.elements) for run in in_place]
+        first = 1
+        for run, count in zip(in_place, counts, strict=True):
+            if count:
+                marks.append(_marked(group, run))
+                last = first + count - 1
+                places.append(_Place(index, first, last, escaped(run.between), done))
+                first += count
+    return list(_joined(_filled(root, marks, places)))
 
 
-def _misplaced(why: str) -> HydrationFailed:
-    return HydrationFailed("RESULTS_MISPLACED", why, rule="K3")
+def _marked(group: Element, run: Run) -> Element:
+    """Put a mark where results are, or will be, which go."""
+    mark = etree.ProcessingInstruction("vn-mark")
+    mark.tail = run.elements[-1].tail
+    group.replace(run.elements[0], mark)
+    for element in run.elements[1:]:
+        group.remove(element)
+    return mark
+
+
+def _filled(root: Element, marks: Sequence[Element], places: Sequence[_Place]) -> Iterator[Piece]:
+    """Write the document with results in the place of marks."""
+    target = unused_target(xml.serialise(root))
+    for mark in marks:
+        mark.target = target  # type: ignore[attr-defined]
+    written = re.split(rb"<\?%s\s*\?>" % target.encode(), xml.serialise(root))
+    yield written[0]
+    for place_, text in zip(places, written[1:], strict=True):
+        yield from place_.pieces()
+        yield text
+
+
+def _joined(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """Make as few pieces as there can be: neighbours with the same white space are one run."""
+    last: Results | None = None
+    between: list[bytes] = []  # since then
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            between.append(piece)
+            continue
+        assert isinstance(piece, Results)
+        text = b"".join(between)
+        between.clear()
+        if last is not None and _are_neighbours(last, text, piece):
+            last = Results(last.group_index, last.first, piece.last, text)
+            continue
+        if last is not None:
+            yield last
+        if text:
+            yield text
+        last = piece
+    if last is not None:
+        yield last
+    if text := b"".join(between):
+        yield text
+
+
+def _are_neighbours(one: Results, text: bytes, other: Results) -> bool:
+    return (
+        (one.group_index, one.last + 1) == (other.group_index, other.first)
+        and (not text or text.isspace())
+        and all(run.first == run.last or run.between == text for run in (one, other))
+    )

@@ -4,7 +4,7 @@ The document that a group pass reads has other lines: fetched content and result
 elements of a group that has not run stand where they stood, so their place leads to the line.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vncore.errors import HydrationFailed, MalformedDocument
 from vnvs.hydration.nodes import Element, line_of
@@ -13,10 +13,17 @@ from vnvs.hydration.shapes import Context
 
 
 class SentLines:
-    """Finds lines in `Context.sent`, which is parsed when the first error asks."""
+    """Finds lines in the request as sent, which is got and parsed when the first error asks."""
 
-    def __init__(self, context: Context, groups: Sequence[Element]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        groups: Sequence[Element],
+        get: Callable[[], bytes | None] | None = None,
+    ) -> None:
+        """Take what gives the request; without it, it is `Context.sent`."""
         self._context = context
+        self._get = get
         self._groups = groups
         self._sent: list[Element] | None = None  # the groups as sent
 
@@ -45,9 +52,10 @@ class SentLines:
     def _sent_groups(self) -> list[Element]:
         if self._sent is None:
             self._sent = []
-            if self._context.sent is not None:
+            document = self._context.sent if self._get is None else self._get()
+            if document is not None:
                 try:
-                    root = parse_stored(self._context.sent, self._context.limits)
+                    root = parse_stored(document, self._context.limits)
                     self._sent = groups_of(project_of(root))
                 except (MalformedDocument, HydrationFailed):
                     self._sent = []  # not what this document came from: lines stay unknown

@@ -33,6 +33,7 @@ class Shell:
 
     def __init__(self, root: Element, group: Element) -> None:
         self._before, self._after = _around_content(root, group)
+        self.declares_namespaces = b"xmlns" in self._before or b"xmlns" in self._after
         self._text = escaped(group.text)
         # Other children of the group by the number of valuations before them; what follows a
         # valuation belongs to it, unless it is more than white space.
@@ -47,9 +48,13 @@ class Shell:
             else:
                 written = xml.serialise(child, declaration=False) + escaped(child.tail)
                 self._others.append((len(self._tails), written))
+        if any(b"xmlns" in written for _, written in self._others):
+            self.declares_namespaces = True
 
     def around(self, position: int) -> tuple[bytes, bytes]:
         """Give what comes before and after the valuation at a position (from 0)."""
+        if not self._others:
+            return self._before + self._text, self._tails[position] + self._after
         before = b"".join(piece for count, piece in self._others if count <= position)
         after = b"".join(piece for count, piece in self._others if count > position)
         return (

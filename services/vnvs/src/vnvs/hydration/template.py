@@ -1,43 +1,55 @@
 """One valuation of a group, ready to make one task after another (VNML K1, F4).
 
 In comes the valuation as it stands in the document; out goes, for each context, the hydrated one,
-written. What is alike for all its tasks is hydrated and written once. Made by the group pass.
+written, in parts. What is alike for all its tasks is hydrated and written once, what it shares with
+other valuations once for all. Made by the group pass.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from vncore import xml
 from vncore.errors import HydrationFailed
-from vnvs.hydration.budget import deeper_than
 from vnvs.hydration.directives import HREF, SELECT, USE, has_directive
 from vnvs.hydration.elements import Hydrator
 from vnvs.hydration.failed import FAILED_REFERENCE
-from vnvs.hydration.nodes import Element, attributes_of, copy_of, namespaces_of, new_element
+from vnvs.hydration.leaf import Leaf, Selections
+from vnvs.hydration.nodes import Element, attributes_of
 from vnvs.hydration.scope import Scope
 from vnvs.hydration.shell import escaped
-from vnvs.hydration.trace import Entry
+from vnvs.hydration.trace import Entry, compact
 from vnvs.hydration.tree import NotYetKnown
+from vnvs.hydration.writing import Part, Writer, part_of
 
 _ABOVE = 4  # levels above a child of a valuation: vnml, project, group, valuation
 _DIRECTIVES = (HREF, SELECT, USE)
+_END = b"</valuation>"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Made:
     """A hydrated valuation, written."""
 
     name: str
-    xml: bytes
-    entries: list[Entry]
+    parts: list[Part]
+    entries: list[str]  # of the trace, written, without those that are empty
     failure: HydrationFailed | None = None  # in a tolerant pass: why something of it is missing
+    declares_namespaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Constant:
     """A child of a valuation that is alike in all its tasks."""
 
-    xml: bytes
-    entries: list[Entry] = field(default_factory=list)
+    part: Part
+    entries: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """The start tag of the valuation, and the text behind it."""
+
+    written: bytes
+    name: str
+    entries: str = ""
 
 
 class Template:
@@ -51,19 +63,37 @@ class Template:
         self,
         valuation: Element,
         hydrator: Hydrator,
-        scope: "NamespaceScope",
+        writer: Writer,
+        selections: Selections,
         *,
         tolerant: bool = False,
     ) -> None:
         self._valuation, self._hydrator = valuation, hydrator
-        self._scope, self._tolerant = scope, tolerant
+        self._writer, self._tolerant = writer, tolerant
+        self._levels = hydrator.context.limits.max_depth - _ABOVE
         self._failure: HydrationFailed | None = None  # of the task at hand, the first
-        self._parts: list[Element | _Constant] = []
-        self._whole = any(name in valuation.attrib for name in (HREF, SELECT))
-        for child in valuation.iterchildren():
-            clean = not isinstance(child.tag, str) or hydrator.tree.is_clean(child)
-            self._parts.append(_Constant(self._written(copy_of(child))) if clean else child)
-        self._tails = [escaped(child.tail) for child in valuation.iterchildren()]
+        self._selections = selections
+        group = valuation.getparent()
+        assert group is not None
+        self._to_do = hydrator.tree.directives_of(group).within
+        self._whole = HREF in valuation.attrib or SELECT in valuation.attrib
+        self._opening: _Opening | None = None  # where it is alike for all tasks
+        self._children: list[Element] = []
+        self._tails: list[bytes] = []
+        self._parts: list[_Constant | Leaf | Element] = []  # one for each child
+        if not self._whole:
+            self._look_at_children()
+
+    def _look_at_children(self) -> None:
+        self._children += self._valuation.iterchildren()
+        self._tails += [escaped(child.tail) for child in self._children]
+        self._parts += [self._first_look(child) for child in self._children]
+
+    def _first_look(self, child: Element) -> _Constant | Leaf | Element:
+        hydrator = self._hydrator
+        if not isinstance(child.tag, str) or child not in self._to_do:
+            return _Constant(part_of(self._written(child, self._writer.standing(child))))
+        return Leaf.of(child, hydrator, self._writer, self._selections, self._levels) or child
 
     def task(self, linked: Element | None, vndb: bytes) -> Made:
         """Hydrate the valuation for one context and write it with ``vndb`` as its last child.
@@ -72,17 +102,18 @@ class Template:
         out, and the first such failure is given; of a valuation that is itself fetched or selected
         its own attributes and children are left.
         """
-        scope = Scope(context=linked)
         self._failure = None
         self._hydrator.trace.entries.clear()
         if self._whole:
             try:
-                return self._made_whole(scope, vndb)
+                return self._made_whole(Scope(context=linked), vndb)
             except HydrationFailed as err:
                 self._tolerate(err)
+                if not self._children:
+                    self._look_at_children()
         self._hydrator.stack.append(self._valuation)
         try:
-            return self._made_by_parts(scope, vndb)
+            return self._made_by_parts(linked, vndb)
         finally:
             self._hydrator.stack.pop()
 
@@ -96,28 +127,45 @@ class Template:
     def _made_whole(self, scope: Scope, vndb: bytes) -> Made:
         """For a valuation that is itself fetched or selected."""
         made = self._hydrator.hydrate(self._valuation, scope, is_task=True)
-        entries = self._hydrator.trace.since(0)
-        inside = self._written(made, _ABOVE - 1)
+        entries = _written_entries(self._hydrator.trace.since(0))
+        inside = self._written(made, self._writer.own(made), above=_ABOVE - 1)
         name = made.get("name") or ""
-        return Made(name, _with_last_child(inside, vndb), entries)
+        return Made(name, [_with_last_child(inside, vndb)], [entries] if entries else [])
 
-    def _made_by_parts(self, scope: Scope, vndb: bytes) -> Made:
-        entries: list[Entry] = []
-        opening, name = self._opening(scope, entries)
-        pieces = [opening, escaped(self._valuation.text)]
+    def _made_by_parts(self, linked: Element | None, vndb: bytes) -> Made:
+        opening = self._opening or self._opened(Scope(context=linked))
+        entries = [opening.entries] if opening.entries else []
+        parts: list[Part] = [opening.written]
         for position, tail in enumerate(self._tails):
-            pieces += [self._part(position, scope, entries), tail]
-        written = b"".join((*pieces, vndb, b"</valuation>"))
-        return Made(name, written, entries, self._failure)
+            part = self._parts[position]
+            if isinstance(part, _Constant):
+                written, told = part.part, part.entries
+            else:
+                written, told = self._made(position, part, linked)
+            parts.append(written)
+            if tail:
+                parts.append(tail)
+            if told:
+                entries.append(told)
+        parts.append(vndb)
+        parts.append(_END)
+        return Made(opening.name, parts, entries, self._failure, b"xmlns" in opening.written)
 
-    def _opening(self, scope: Scope, entries: list[Entry]) -> tuple[bytes, str]:
+    def _opened(self, scope: Scope) -> _Opening:
+        hydrator = self._hydrator
         attributes = attributes_of(self._valuation)
+        entries = ""
+        hydrator.context_used = False
         if has_directive(self._valuation):
             attributes = self._attributes(scope)
-            entries += self._hydrator.trace.since(0)
-        empty = new_element("valuation", attributes, self._valuation)
-        written = self._scope.written(empty)
-        return written.removesuffix(b"/>") + b">", empty.get("name") or ""
+            entries = _written_entries(hydrator.trace.since(0))
+        written = self._writer.start_tag("valuation", attributes, self._valuation)
+        opening = _Opening(
+            written + escaped(self._valuation.text), attributes.get("name", ""), entries
+        )
+        if not (hydrator.context_used or self._failure) and hydrator.faults is None:
+            self._opening = opening
+        return opening
 
     def _attributes(self, scope: Scope) -> dict[str, str]:
         attributes: dict[str, str] = {}
@@ -149,31 +197,37 @@ class Template:
                 attributes[name] = made[name]
         return attributes
 
-    def _part(self, position: int, scope: Scope, entries: list[Entry]) -> bytes:
-        part = self._parts[position]
-        if not isinstance(part, _Constant):
-            made = self._hydrated(part, scope)
-            if made is None:
-                return b""
-            if not self._hydrator.context_used:
-                self._parts[position] = made
-            part = made
-        entries += part.entries
-        return part.xml
-
-    def _hydrated(self, child: Element, scope: Scope) -> _Constant | None:
+    def _made(
+        self, position: int, part: Leaf | Element, linked: Element | None
+    ) -> tuple[Part, str]:
+        """Hydrate and write a child, and keep it if it is alike for all tasks."""
+        if isinstance(part, Leaf):
+            made = part.made(linked)
+            if made is not None:
+                if not part.needs_context:
+                    self._parts[position] = _Constant(*made)
+                return made
         hydrator = self._hydrator
         hydrator.context_used = False
+        child = self._children[position]
         try:
-            written = self._written(hydrator.hydrate(child, scope))
+            element = hydrator.hydrate(child, Scope(context=linked))
+            written = self._written(element, self._writer.own(element))
         except HydrationFailed as err:
             self._tolerate(err)
-            return None
-        return _Constant(written, hydrator.trace.since(0))
+            return b"", ""
+        entries = _written_entries(hydrator.trace.since(0))
+        if hydrator.context_used:
+            return written, entries
+        constant = self._parts[position] = _Constant(part_of(written), entries)
+        return constant.part, constant.entries
 
-    def _written(self, element: Element, above: int = _ABOVE) -> bytes:
+    def _written(self, element: Element, written: bytes, above: int = _ABOVE) -> bytes:
+        """Give what was written of an element unless that has too many levels."""
         limits = self._hydrator.context.limits
-        if deeper_than(limits.max_depth - above, element):
+        levels = limits.max_depth - above
+        # A level takes a tag, so that most need not be looked at.
+        if written.count(b"<") > levels and self._writer.is_deeper(levels, element):
             raise self._hydrator.places.placed(
                 HydrationFailed(
                     "HYDRATION_TOO_DEEP",
@@ -183,26 +237,11 @@ class Template:
                 self._valuation,
                 Scope(),
             )
-        return self._scope.written(element)
+        return written
 
 
-class NamespaceScope:
-    """Writes elements for a place where some namespaces are declared already, once for all."""
-
-    def __init__(self, place: Element) -> None:
-        self._holder = new_element("x", {}, place) if namespaces_of(place) else None
-        if self._holder is not None:
-            self._before = len(xml.serialise(self._holder, declaration=False)) - len("/")
-            self._after = len("</x>")
-
-    def written(self, element: Element) -> bytes:
-        """Write an element of our own, without what is declared around its place."""
-        if self._holder is None:
-            return xml.serialise(element, declaration=False)
-        self._holder.append(element)
-        written = xml.serialise(self._holder, declaration=False)
-        self._holder.remove(element)
-        return written[self._before : -self._after]
+def _written_entries(entries: list[Entry]) -> str:
+    return ",".join(compact(entry).decode() for entry in entries)
 
 
 def _with_last_child(valuation: bytes, child: bytes) -> bytes:

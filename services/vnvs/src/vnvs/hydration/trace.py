@@ -28,6 +28,11 @@ class Trace:
         return taken
 
 
+def written_entry(rule: str, at: str, **facts: object) -> str:
+    """Write one entry."""
+    return compact({"rule": rule, "at": at, **facts}).decode()
+
+
 def compact(value: object) -> bytes:
     """Write JSON without blanks, in UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

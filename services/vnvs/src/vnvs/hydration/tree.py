@@ -1,9 +1,12 @@
 """The document as paths see it (VNML S1, T2): absolute paths, document order, results.
 
-`Tree` is read-only and remembers what each path gave. The document pass, whose tree changes while
-it is hydrated, has its own kind (`pending.PendingTree`).
+`Tree` is read-only and remembers what each path gave. Where the results of groups that have run are
+not in it, a path that may lead to them is refused: in a check they are not known, in a pass they
+have to be put in place first. The document pass, whose tree changes while it is hydrated, has its
+own kind (`pending.PendingTree`).
 """
 
+import re
 from collections.abc import Iterator, Sequence
 
 from lxml import etree
@@ -12,7 +15,16 @@ from vnvs.hydration import xpath
 from vnvs.hydration.directives import Directives, elements_with_directives
 from vnvs.hydration.nodes import Element, Node
 from vnvs.hydration.outline import valuations_of
-from vnvs.hydration.paths import Index, Paths, SimplePath, simple_path
+from vnvs.hydration.paths import (
+    Equals,
+    Index,
+    Paths,
+    SimplePath,
+    Step,
+    simple_path,
+    simple_start,
+    stays_below,
+)
 from vnvs.hydration.shapes import HydrationLimits
 
 _REMEMBERED = 100_000  # paths; placeholders make one per task
@@ -22,13 +34,25 @@ class NotYetKnown(Exception):
     """Raised in a check alone: what a path gives depends on results that are not there."""
 
 
+class ResultsNeeded(Exception):
+    """Raised where a path may lead to results that are not in place; the pass starts again."""
+
+
+_PROJECT_STEPS = 2  # of a path: root and project
+_BESIDE_GROUPS = re.compile(r"/(?!group\b)[^\W\d][\w.-]*(?=[/\[])")  # a step to its other children
+
+
 def is_absolute(expression: str) -> bool:
     """Tell whether a path starts at the document (S1), as ``/a`` and ``(/a)[1]`` do."""
     return expression.lstrip("( \t\r\n").startswith("/")
 
 
 class Tree:
-    """A document whose groups before `current_group` have their results in place."""
+    """A document in the turn of one of its groups.
+
+    The results of the groups before it are in place, or `without_results` is raised where they
+    would be looked at.
+    """
 
     def __init__(
         self,
@@ -37,15 +61,16 @@ class Tree:
         current_group: int,
         limits: HydrationLimits,
         *,
-        results_are_known: bool = True,
+        index: Index | None = None,
+        without_results: type[NotYetKnown | ResultsNeeded] | None = None,
     ) -> None:
         self.root = root
         self.groups = {group: index for index, group in enumerate(groups)}
         self.paths = Paths()
         self.limits = limits
         self._current = current_group
-        self._results_are_known = results_are_known
-        self._index = Index(root)
+        self._without_results = without_results if current_group else None
+        self._index = index or Index(root)
         self._remembered: dict[tuple[str, int], list[Node]] = {}
         self._directives: dict[Element, Directives] = {}
         self._order: dict[Element, int] | None = None
@@ -62,23 +87,58 @@ class Tree:
 
     def _evaluate(self, expression: str, limit: int) -> list[Node]:
         path = simple_path(expression)
-        if not self._results_are_known:
-            self._refuse_unknown(path)
+        if self._without_results is not None and self._may_lead_to_results(expression, path):
+            raise self._without_results
         if path is None:
             return xpath.evaluate(expression, self.root, limit, self.limits)
         xpath.check_expression(expression, self.limits, rule="S6")
         return (self._index.nodes(path) or [])[:limit]
 
-    def _refuse_unknown(self, path: SimplePath | None) -> None:
-        """In a check, give up on paths that may lead through results."""
-        if self._current == 0:
-            return
-        if path is None:
-            raise NotYetKnown
-        for length in range(1, len(path.steps) + 1):
-            above = self._index.nodes(SimplePath(path.steps[:length])) or []
-            if any(self.is_result(node) for node in above if isinstance(node, Element)):
-                raise NotYetKnown
+    def elements(self, path: SimplePath) -> list[Element]:
+        """Give the elements that a simple path leads to, without attribute or text at its end."""
+        if self._without_results is not None and self._passes_results(path.steps):
+            raise self._without_results
+        found = self._index.nodes(path) or []
+        return [node for node in found if isinstance(node, Element)]
+
+    def nodes_below(
+        self, start: list[Element], steps: Sequence[Step], attribute: str | None, *, is_text: bool
+    ) -> list[Node]:
+        """Give the nodes of further steps from elements of the document, not remembering them."""
+        return self._index.nodes_below(start, steps, attribute, is_text=is_text)
+
+    def _may_lead_to_results(self, expression: str, path: SimplePath | None) -> bool:
+        """Tell whether a path could give, or look at, anything of a group that has run.
+
+        Only what surely cannot is let through: ``/vnml/project/market//curve[@name='SOFR']``.
+        """
+        if path is not None:
+            return self._passes_results(path.steps)
+        start = simple_start(expression)
+        if start is None or self._without_results is NotYetKnown:
+            return True
+        rest = expression[start.length :]
+        if len(start.steps) < _PROJECT_STEPS or not stays_below(rest):
+            return True
+        if len(start.steps) == _PROJECT_STEPS and not _BESIDE_GROUPS.match(rest):
+            return True
+        return self._passes_results(start.steps)
+
+    def _passes_results(self, steps: Sequence[Step]) -> bool:
+        way = [*steps[:_PROJECT_STEPS]]
+        if len(steps) > _PROJECT_STEPS and steps[_PROJECT_STEPS].tag in {"*", "group"}:
+            way.append(steps[_PROJECT_STEPS])
+        if any(isinstance(c, Equals) and c.probe.is_deep for step in way for c in step.conditions):
+            return True
+        if len(way) <= _PROJECT_STEPS:
+            return False
+        groups = self._index.nodes(SimplePath(tuple(way))) or []
+        return any(self.is_result(node) for node in groups if isinstance(node, Element))
+
+    @property
+    def has_results(self) -> bool:
+        """Whether the results of the groups that have run are in place."""
+        return self._without_results is None
 
     def is_result(self, element: Element) -> bool:
         """Tell whether an element is, or stands in, a group that has run."""
@@ -86,16 +146,28 @@ class Tree:
         return group is not None and self.groups[group] < self._current
 
     def results(self) -> Iterator[Element]:
-        """Give the valuations of the groups that have run; in a check there are none."""
-        if self._results_are_known:
+        """Give the valuations of the groups that have run, where they are in place."""
+        if self._without_results is None:
             for group, index in self.groups.items():
                 if index < self._current:
                     yield from valuations_of(group)
 
-    def refuse_unknown_context(self, context: Element) -> None:
-        """In a check, give up on what is relative to a result."""
-        if not self._results_are_known and self.is_result(context):
-            raise NotYetKnown
+    def refuse_results_from(self, context: Element, expression: str) -> None:
+        """Refuse a relative path that may lead to results which are not in place.
+
+        From a result each does; from what holds the groups, and upwards, one may. In a check only
+        the first is refused.
+        """
+        if self._without_results is None:
+            return
+        if self.is_result(context) or (
+            self._without_results is ResultsNeeded
+            and (self._holds_groups(context) or not stays_below(expression))
+        ):
+            raise self._without_results
+
+    def _holds_groups(self, element: Element) -> bool:
+        return element is self.root or any(element is group.getparent() for group in self.groups)
 
     def group_of(self, element: Element) -> Element | None:
         """Give the group of the project that an element is or stands in."""
@@ -126,8 +198,12 @@ class Tree:
         """
         if group not in self._directives:
             self._directives[group] = directives = Directives(etree.Element("nothing"))
-            for valuation in valuations_of(group):
-                for element in elements_with_directives(valuation):
+            valuations = set(valuations_of(group))
+            for element in elements_with_directives(group):
+                above = element
+                while above is not group and above not in valuations:
+                    above = _above(above)
+                if above is not group:
                     directives.add(element)
         return self._directives[group]
 
@@ -154,6 +230,12 @@ class Tree:
         order = self._order
         ordered: list[Element] = sorted(elements, key=lambda found: order.get(found, len(order)))
         return list(ordered)
+
+
+def _above(element: Element) -> Element:
+    above = element.getparent()
+    assert above is not None, "the element is not in the group"
+    return above
 
 
 def _unique(nodes: Sequence[Node]) -> list[Node]:

@@ -6,18 +6,23 @@ from datetime import date
 
 import pytest
 from lxml import etree
+from straightforward import assemble, composed, place_results
 
-from vncore.errors import HydrationFailed
+from vncore import xml as vncore_xml
+from vncore.errors import HydrationFailed, VnError
 from vnvs.hydration import (
+    CompleteGroup,
     Context,
     Fetched,
+    GroupResults,
     HydratedDocument,
+    HydratedGroup,
     HydrationLimits,
+    ParsedDocument,
     TaskDocument,
     check,
     hydrate_document,
     hydrate_group,
-    place_results,
 )
 
 ROOT = "file:///data/"
@@ -83,12 +88,55 @@ class Desk:
         [only] = self.valuations(f"{shared}<group><valuation>{valuation}</valuation></group>")
         return only
 
+    def opened(self, content: str, *results: Sequence[str]) -> "Opened":
+        """The document, open, with what its first groups came to for who asks."""
+        return Opened(self, self.document(in_project(content)).xml, results)
+
     def with_results(self, content: str, *results: Sequence[str]) -> bytes:
-        """The document with the results of its first groups in place."""
+        """The document with the results of its first groups written into it."""
         document = self.document(in_project(content)).xml
         for index, written in enumerate(results):
             document = place_results(document, index, [one.encode() for one in written])
         return document
+
+    def placed(self, content: str, *results: Sequence[str]) -> bytes:
+        """The document after the results of its first groups were put in place in its tree."""
+        opened = self.opened(content, *results)
+        for index in range(len(results)):
+            opened.parsed.place(index, opened.results(index))
+        return vncore_xml.serialise(opened.parsed.root)
+
+    def tasks_after(
+        self, content: str, *results: Sequence[str], tolerant: bool = False
+    ) -> tuple[TaskDocument, ...]:
+        """The tasks of the group after those whose results are given.
+
+        The same, or the same fault, whether results stand in the document or are asked for.
+        """
+        index = len(results)
+        made = outcome(
+            lambda: self.tasks_of(self.with_results(content, *results), index, tolerant=tolerant)
+        )
+        opened = self.opened(content, *results)
+        same = outcome(lambda: opened.tasks(index, tolerant=tolerant).tasks)
+        if isinstance(made, VnError):
+            assert isinstance(same, VnError)
+            assert same.report() == made.report()
+            raise made
+        assert not isinstance(same, VnError), same
+        assert list(map(told, same)) == list(map(told, made))
+        return made
+
+    def response(self, content: str, *results: Sequence[str], failed: int = 0) -> bytes:
+        """The response, put together; the same as written straightforwardly."""
+        opened = self.opened(content, *results)
+        expected = sum(map(len, results))
+        complete = [opened.complete(index) for index in range(len(results))]
+        pieces = opened.parsed.assemble(complete, expected=expected, failed=failed)
+        made = composed(pieces, opened.written)
+        plain = assemble(self.with_results(content, *results), expected=expected, failed=failed)
+        assert vncore_xml.serialise(vncore_xml.parse(made)) == plain
+        return made
 
     def faults(self, content: str) -> list[HydrationFailed]:
         """All faults of a project with this content."""
@@ -105,6 +153,54 @@ class Desk:
         self.sent = document
         for group in hydrated.groups:
             self.tasks_of(hydrated.xml, group.index)
+
+
+class Opened:
+    """A parsed document, and what its first groups came to, for who asks."""
+
+    def __init__(self, desk: Desk, document: bytes, results: Sequence[Sequence[str]]) -> None:
+        self.desk = desk
+        self.parsed = ParsedDocument.parse(document, desk.limits)
+        self.written = [[one.encode() for one in of_one] for of_one in results]
+        self.asked: list[int] = []
+        self._counts = [self._counted(document, index) for index in range(len(results))]
+
+    def _counted(self, document: bytes, index: int) -> Sequence[int]:
+        for earlier in range(index):
+            of_earlier = self.written[earlier]
+            document = place_results(document, earlier, of_earlier, limits=self.desk.limits)
+        parsed = ParsedDocument.parse(document, self.desk.limits)
+        return parsed.hydrate_group(index, self.desk.fetch, self.desk.context, tolerant=True).counts
+
+    def tasks(self, index: int, *, tolerant: bool = False) -> HydratedGroup:
+        return self.parsed.hydrate_group(
+            index,
+            self.desk.fetch,
+            self.desk.context,
+            results=self.results,
+            tolerant=tolerant,
+        )
+
+    def results(self, index: int) -> GroupResults:
+        self.asked.append(index)
+        return GroupResults(self.written[index], self._counts[index])
+
+    def complete(self, index: int, failed: Mapping[int, bytes] | None = None) -> CompleteGroup:
+        return CompleteGroup(len(self.written[index]), self._counts[index], failed or {})
+
+
+def told(task: TaskDocument) -> tuple[object, ...]:
+    """All that is to be known of a task, to compare: of its failure the report."""
+    failure = task.failure.report() if task.failure else None
+    return task.task_id, task.valuation_name, task.pieces, task.trace, failure
+
+
+def outcome(function):
+    """What a function gives, or the error that it raises."""
+    try:
+        return function()
+    except VnError as err:
+        return err
 
 
 def _bytes(xml: str | bytes) -> bytes:

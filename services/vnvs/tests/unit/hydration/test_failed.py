@@ -38,8 +38,8 @@ def later(desk):
     """The tasks of a later group with one valuation, the first earlier valuation having failed."""
 
     def tasks(valuation: str, *, tolerant: bool = False):
-        document = desk.with_results(f"{BOOK}{CURVES}<group>{valuation}</group>", [SOFR, ESTR])
-        return desk.tasks_of(document, 1, tolerant=tolerant)
+        content = f"{BOOK}{CURVES}<group>{valuation}</group>"
+        return desk.tasks_after(content, [SOFR, ESTR], tolerant=tolerant)
 
     return tasks
 
@@ -426,7 +426,7 @@ def tasks_after(desk, case: Case, failed: frozenset[int]):
         f'<i name="{n}"/></valuation>'
         for n in range(1, case.count + 1)
     ]
-    return desk.tasks_of(desk.with_results(content, results), 1, tolerant=True)
+    return desk.tasks_after(content, results, tolerant=True)
 
 
 @given(cases())

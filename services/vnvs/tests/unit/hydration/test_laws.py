@@ -6,10 +6,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
+from straightforward import place_results
 
 from vncore import xml
 from vncore.errors import VnError
-from vnvs.hydration import assemble, check, hydrate_document, hydrate_group, place_results
+from vnvs.hydration import check, hydrate_document, hydrate_group
 from vnvs.hydration.lexical import split_outside, xpath_literal
 from vnvs.hydration.merge import TextRule, merge
 from vnvs.hydration.paths import Index, simple_path
@@ -203,11 +204,10 @@ def test_the_fast_way_of_a_path_gives_what_libxml2_gives(tree, steps, end):
 
 @given(st.permutations(range(5)), st.integers(0, 5))
 @law
-def test_results_stand_in_task_order_whatever_they_hold(desk_of_nothing, numbers, failed):
-    document = document_of()
-    results = [f"<valuation><n>{number}</n></valuation>".encode() for number in numbers[:2]]
-    placed = place_results(document, 0, results)
-    response = etree.fromstring(assemble(placed, expected=2, failed=failed))
+def test_results_stand_in_task_order_whatever_they_hold(desk, numbers, failed):
+    results = [f"<valuation><n>{number}</n></valuation>" for number in numbers[:2]]
+    content = "<group><valuation/><valuation/></group>"
+    response = etree.fromstring(desk.response(content, results, failed=failed))
     found = [int(node.text) for node in response.iterfind("project/group/valuation/n")]
     assert found == numbers[:2]
     assert response.find("project").get("failed") == str(failed)

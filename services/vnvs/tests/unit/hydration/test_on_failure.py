@@ -9,10 +9,10 @@ from vncore.errors import HydrationFailed
 from vnvs.hydration import (
     FailedTask,
     GroupOutline,
-    assemble,
+    GroupResults,
+    ParsedDocument,
     failed_valuation,
     failed_valuations,
-    place_results,
 )
 
 FAILURE = '<failure code="SCRIPT_FAILED" attempts="3">no</failure>'
@@ -53,7 +53,7 @@ def test_the_outline_tells_what_a_group_says(desk, attribute, on_failure):
 def test_f1_the_attribute_is_carried_into_tasks_and_response(desk):
     content = '<n>3</n><group onFailure=" tolerate:${select(/vnml/project/n)}"><valuation/></group>'
     [task] = desk.tasks(content)
-    response = assemble(desk.with_results(content, ["<valuation/>"]), expected=1, failed=0)
+    response = desk.response(content, ["<valuation/>"])
     for document in (task.xml, response):
         assert b'<group onFailure=" tolerate:3"><valuation' in document
 
@@ -161,7 +161,9 @@ def test_f2_namespaces_of_the_document_are_declared_where_a_failure_stands(desk)
     [task] = desk.tasks_of(desk.document(document).xml)
     written = failed_valuation(task.xml, code="C", attempts=1, message="m")
     assert etree.fromstring(written).get("{u:f}a") == "1"
-    assert b"failure" in place_results(desk.document(document).xml, 0, [written])
+    parsed = ParsedDocument.parse(desk.document(document).xml, desk.limits)
+    parsed.place(0, GroupResults([written]))
+    assert parsed.groups[0].find("valuation/failure") is not None
 
 
 def test_f2_failed_valuations_stand_in_the_response_at_their_place(desk):
@@ -176,7 +178,7 @@ def test_f2_failed_valuations_stand_in_the_response_at_their_place(desk):
     broken = [FailedTask(task.xml, "SCRIPT_FAILED", 3, "no") for task in (tasks[0], tasks[2])]
     first, third = (made.decode() for made in failed_valuations(broken))
     second = '<valuation name="v"><instrument name="ESTR"/><vndb externalId="2"/></valuation>'
-    placed = desk.with_results(content, [first, second, third])
+    response = desk.response(content, [first, second, third], failed=2)
     assert (
         '<project expected="3" failed="2"><x/><group>\n  <note/>\n'
         f'  <valuation name="v">{FAILURE}<instrument name="SOFR"/><vndb externalId="1"/>'
@@ -184,7 +186,7 @@ def test_f2_failed_valuations_stand_in_the_response_at_their_place(desk):
         '  <valuation name="v"><instrument name="ESTR"/><vndb externalId="2"/></valuation>\n'
         f'  <valuation name="w">{FAILURE}<vndb externalId="3"/></valuation>\n'
         "</group></project>"
-    ) in assemble(placed, expected=3, failed=2).decode()
+    ) in response.decode()
 
 
 def test_f2_a_failure_that_a_script_wrote_marks_its_valuation_too(desk):
@@ -192,9 +194,8 @@ def test_f2_a_failure_that_a_script_wrote_marks_its_valuation_too(desk):
         "<group><valuation/></group><group><valuation>"
         '<x select="/vnml/project/group[1]/valuation/p"/></valuation></group>'
     )
-    document = desk.with_results(content, ['<valuation><failure code="OWN"/><p/></valuation>'])
     with pytest.raises(HydrationFailed, match=r"failed \(OWN\)"):
-        desk.tasks_of(document, 1)
+        desk.tasks_after(content, ['<valuation><failure code="OWN"/><p/></valuation>'])
 
 
 def test_what_is_no_task_document_is_refused(desk):
@@ -207,10 +208,10 @@ def test_what_is_no_task_document_is_refused(desk):
 @given(st.text(), st.text(min_size=1), st.integers(0, 9))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_failure_can_be_told_in_a_response(desk, message, code, attempts):
-    document = desk.document("<vnml><project><group><valuation/></group></project></vnml>").xml
-    [task] = desk.tasks_of(document)
+    content = "<group><valuation/></group>"
+    [task] = desk.tasks(content)
     written = failed_valuation(task.xml, code=code, attempts=attempts, message=message)
-    response = assemble(place_results(document, 0, [written]), expected=1, failed=1)
+    response = desk.response(content, [written.decode()], failed=1)
     failure = etree.fromstring(response).find("project/group/valuation/failure")
     assert len(failure.text or "") == len(message)
     assert failure.get("attempts") == str(attempts)

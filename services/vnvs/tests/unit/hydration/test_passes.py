@@ -71,8 +71,7 @@ def test_d5_earlier_results_are_never_hydrated(desk):
         '<y select="/vnml/project/group[1]/valuation/q/@v"/>'
     )
     result = '<valuation><r select="/none" a="${select(/none)}"/><q v="${select(/q)}"/></valuation>'
-    document = desk.with_results(f"<group><valuation/></group>{second}", [result])
-    [task] = desk.tasks_of(document, 1)
+    [task] = desk.tasks_after(f"<group><valuation/></group>{second}", [result])
     assert b'<r select="/none" a="${select(/none)}"/><y>${select(/q)}</y>' in task.xml
 
 
@@ -132,8 +131,7 @@ def test_t2_paths_see_the_results_of_earlier_groups_in_task_order(desk):
         )
     )
     results = [f"<valuation><r>{n}</r></valuation>" for n in (1, 2)]
-    document = desk.with_results(content, results, ["<valuation><r>3</r></valuation>"])
-    [task] = desk.tasks_of(document, 2)
+    [task] = desk.tasks_after(content, results, ["<valuation><r>3</r></valuation>"])
     assert b"<x>2</x><y>3</y>" in task.xml
 
 
@@ -155,8 +153,7 @@ def test_t2_a_group_can_be_the_context_of_a_total(desk):
         '<group><valuation use="vn:link(/vnml/project, group[1])"><aggregate>'
         '<group select="."/></aggregate></valuation></group>'
     )
-    document = desk.with_results(content, ["<valuation><price>1</price></valuation>"])
-    [task] = desk.tasks_of(document, 1)
+    [task] = desk.tasks_after(content, ["<valuation><price>1</price></valuation>"])
     assert b"<aggregate><group><valuation><price>1</price></valuation></group>" in task.xml
 
 

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
+from straightforward import composed
 
 from vnvs.hydration import (
+    CompleteGroup,
     Context,
     Fetched,
+    GroupResults,
+    ParsedDocument,
     TaskDocument,
-    assemble,
     check,
     hydrate_document,
-    hydrate_group,
-    place_results,
 )
 
 REQUESTS = Path(__file__).parents[5] / "examples" / "requests"
@@ -57,15 +58,21 @@ def test_a_sample_hydrates_group_by_group(name, counts):
     request = (REQUESTS / f"{name}.xml").read_bytes()
     assert check(request, fetch, CONTEXT) == []
     hydrated = hydrate_document(request, fetch, CONTEXT)
-    document, made = hydrated.xml, []
+    document = ParsedDocument.parse(hydrated.xml, CONTEXT.limits)
+    made, complete, results = [], [], []
     for group in hydrated.groups:
-        tasks = hydrate_group(document, group.index, fetch, CONTEXT)
+        hydrated_group = document.hydrate_group(
+            group.index, fetch, CONTEXT, results=results.__getitem__
+        )
+        tasks = hydrated_group.tasks
         made.append(tasks)
         for task in tasks:
             assert not etree.fromstring(task.xml).xpath("//@select | //@href | //@use")
-        document = place_results(document, group.index, [run(task) for task in tasks])
+        results.append(GroupResults([run(task) for task in tasks], hydrated_group.counts))
+        complete.append(CompleteGroup(len(tasks), hydrated_group.counts))
     assert [len(tasks) for tasks in made] == counts
-    response = etree.fromstring(assemble(document, expected=sum(counts), failed=0))
+    pieces = document.assemble(complete, expected=sum(counts), failed=0)
+    response = etree.fromstring(composed(pieces, [one.valuations for one in results]))
     groups = response.findall("project/group")
     assert [len(group.findall("valuation")) for group in groups] == counts
     for group, tasks in zip(groups, made, strict=True):
@@ -77,10 +84,11 @@ def test_a_sample_hydrates_group_by_group(name, counts):
 
 
 def test_bonds_are_priced_on_the_curves_of_the_first_group():
-    document = hydrate_document((REQUESTS / "bond-desk.xml").read_bytes(), fetch, CONTEXT).xml
-    curves = hydrate_group(document, 0, fetch, CONTEXT)
-    document = place_results(document, 0, [run(task) for task in curves])
-    for task in hydrate_group(document, 1, fetch, CONTEXT):
+    hydrated = hydrate_document((REQUESTS / "bond-desk.xml").read_bytes(), fetch, CONTEXT).xml
+    document = ParsedDocument.parse(hydrated, CONTEXT.limits)
+    curves = document.hydrate_group(0, fetch, CONTEXT)
+    results = GroupResults([run(task) for task in curves.tasks], curves.counts)
+    for task in document.hydrate_group(1, fetch, CONTEXT, results=lambda _: results).tasks:
         market = etree.fromstring(task.xml).find("project/group/valuation/market")
         assert market.get("name") == "EOD"
         assert [curve.get("name") for curve in market.findall("curve")] == [

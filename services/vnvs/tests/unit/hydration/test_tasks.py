@@ -4,9 +4,10 @@ import json
 
 import pytest
 from lxml import etree
+from straightforward import place_results
 
 from vncore.errors import HydrationFailed
-from vnvs.hydration import HydrationLimits, assemble, place_results
+from vnvs.hydration import GroupResults, HydrationLimits, ParsedDocument
 
 BOOK = '<portfolio><i name="a"/><i name="b"/></portfolio>'
 
@@ -128,23 +129,24 @@ def test_k3_results_replace_the_valuations_in_task_order(desk):
         "<valuation/>\n</group><group><valuation/></group>"
     )
     results = [f"<valuation>{n}</valuation>" for n in range(1, 5)]
-    document = desk.with_results(content, results)
-    assert (
-        b"<group>\n  <!--1--><valuation>1</valuation>\n  <n/>\n"
-        b"  <valuation>2</valuation>\n  <valuation>3</valuation><!--2-->\n"
-        b"  <valuation>4</valuation>\n</group><group><valuation/></group>"
-    ) in document
+    for document in (desk.placed(content, results), desk.response(content, results)):
+        assert (
+            b"<group>\n  <!--1--><valuation>1</valuation>\n  <n/>\n"
+            b"  <valuation>2</valuation>\n  <valuation>3</valuation><!--2-->\n"
+            b"  <valuation>4</valuation>\n</group><group><valuation/></group>"
+        ) in document
 
 
-def test_k3_results_are_put_in_as_they_were_written(desk):
+def test_k3_results_stand_in_the_response_as_they_were_written(desk):
     result = "<valuation a='1' >&#65;<x></x></valuation>"
-    assert result.encode() in desk.with_results("<group><valuation/></group>", [result])
+    assert result.encode() in desk.response("<group><valuation/></group>", [result])
 
 
 def test_k3_a_mark_of_the_client_is_no_mark_of_ours(desk):
     content = "<group><?vn-mark-0?><valuation/><?vn-mark-0?></group>"
-    document = desk.with_results(content, ["<valuation>1</valuation>"])
-    assert b"<?vn-mark-0?><valuation>1</valuation><?vn-mark-0?>" in document
+    for way in (desk.placed, desk.response):
+        document = way(content, ["<valuation>1</valuation>"])
+        assert b"<?vn-mark-0?><valuation>1</valuation><?vn-mark-0?>" in document
     [task] = desk.tasks(content)
     assert b"<?vn-mark-0?><valuation><vndb" in task.xml
 
@@ -164,8 +166,9 @@ def test_results_that_do_not_fit_are_refused(desk, group, results):
     document = desk.document(
         "<vnml><project><group><valuation/><valuation/></group></project></vnml>"
     )
+    parsed = ParsedDocument.parse(document.xml, desk.limits)
     with pytest.raises(HydrationFailed) as caught:
-        place_results(document.xml, group, [result.encode() for result in results])
+        parsed.place(group, GroupResults([result.encode() for result in results]))
     assert (caught.value.code, caught.value.known.category.value) == (
         "RESULTS_MISPLACED",
         "internal",
@@ -174,13 +177,9 @@ def test_results_that_do_not_fit_are_refused(desk, group, results):
 
 def test_k3_results_that_make_the_document_too_large_are_refused(desk):
     document = desk.document("<vnml><project><group><valuation/></group></project></vnml>").xml
+    parsed = ParsedDocument.parse(document, HydrationLimits(max_bytes=500))
     with pytest.raises(HydrationFailed) as caught:
-        place_results(
-            document,
-            0,
-            [b"<valuation>" + b"x" * 1000 + b"</valuation>"],
-            limits=HydrationLimits(max_bytes=500),
-        )
+        parsed.place(0, GroupResults([b"<valuation>" + b"x" * 1000 + b"</valuation>"]))
     assert caught.value.code == "HYDRATION_TOO_LARGE"
 
 
@@ -189,10 +188,10 @@ def test_k4_the_response_has_counts_and_no_shared_data(desk):
         "<?p?><market/><model/><a/>\n<calculator/><portfolio/>text<portfolio/>"
         "<group><!--c--><valuation><market/></valuation><n/></group>"
     )
-    document = desk.with_results(content, ["<valuation><market/><r/></valuation>"])
-    assert assemble(document, expected=7, failed=2).decode() == (
+    response = desk.response(content, ["<valuation><market/><r/></valuation>"], failed=1)
+    assert response.decode() == (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<vnml><project expected="7" failed="2"><?p?><a/>\ntext'
+        '<vnml><project expected="1" failed="1"><?p?><a/>\ntext'
         "<group><!--c--><valuation><market/><r/></valuation><n/></group></project></vnml>"
     )
 
