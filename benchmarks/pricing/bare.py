@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self
 
-from benchmarks.pricing.meters import Part
+from benchmarks._meters import Part
 
 _Share = Sequence[bytes]
 

@@ -12,7 +12,7 @@ from typing import Self
 
 from redis import Redis
 
-from benchmarks.pricing.meters import Part, ProgressWatch
+from benchmarks._meters import Part, ProgressWatch
 from vnclient import Client
 from vnclient.local.stack import Stack, StackOptions
 from vncore.keys import Keys
@@ -43,7 +43,7 @@ class House:
 
     def watch(self, tasks: int) -> ProgressWatch:
         """Give what sees the results of the next request come."""
-        return ProgressWatch(self._redis, Keys().dispatch, tasks)
+        return ProgressWatch(self._redis, Keys(), tasks)
 
     def __enter__(self) -> Self:
         self._stack.start()

@@ -7,16 +7,15 @@ import argparse
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from lxml import etree
 
+from benchmarks._hydrating import task_documents
+from benchmarks._meters import CpuWatch, MemoryWatch, Progress
 from benchmarks.pricing import tables
 from benchmarks.pricing.bare import BareLoop
 from benchmarks.pricing.books import BOOKS, Book
 from benchmarks.pricing.house import House
-from benchmarks.pricing.meters import CpuWatch, MemoryWatch, Progress
-from vnvs.hydration import Context, Fetched, hydrate_document, hydrate_group
 
 _AMOUNT = ".//group/valuation/analytics/price/amount"
 _WARM_UP_TASKS = 4
@@ -70,7 +69,8 @@ def _measure(book: Book, ways: _Ways, options: argparse.Namespace) -> list[Measu
     request, few = book.document(tasks), book.document(some)
     for house in (ways.exec, ways.persistent):
         house.run(book.document(_WARM_UP_TASKS))
-    ways.bare.load(_task_documents(request))
+    (documents,) = task_documents(request)
+    ways.bare.load(documents)
     bare = Measured(book.name, ways.bare.name, tasks)
     once = Measured(book.name, ways.exec.name, some)
     warm = Measured(book.name, ways.persistent.name, tasks)
@@ -118,17 +118,6 @@ def _amounts(document: bytes) -> list[str]:
     found = [one.text or "" for one in etree.fromstring(document).iterfind(_AMOUNT)]
     assert all(map(float, found)), "a price that is nothing, or no number at all"
     return found
-
-
-def _task_documents(request: bytes) -> list[bytes]:
-    """Make the task documents that VN's workers get."""
-    context = Context(received=datetime.now(UTC).date())
-    hydrated = hydrate_document(request, _no_fetch, context)
-    return [task.xml for task in hydrate_group(hydrated.xml, 0, _no_fetch, context)]
-
-
-def _no_fetch(uris: Sequence[str]) -> Mapping[str, Fetched]:
-    raise AssertionError(f"nothing to fetch: {uris}")
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

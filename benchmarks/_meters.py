@@ -1,7 +1,7 @@
 """What processes use: processor time and memory by part of the stack, and how far a group is.
 
-All from ``/proc``, so on Linux only, and from outside: what is measured does not know. Called by
-`run`.
+On Linux only, and from outside: what is measured does not know. Used by the benchmarks `pricing`,
+`pipeline` and `hydration`.
 """
 
 import os
@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,10 +17,16 @@ from typing import Self
 
 from redis import Redis
 
+from vncore.ids import RequestId
+from vncore.keys import Keys
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PPID, _OWN, _OF_CHILDREN = 1, slice(11, 13), slice(13, 15)
 """Where these stand in ``/proc/<pid>/stat`` behind the name; proc_pid_stat(5)."""
+
+_SCHEDULER_CLOCK = 2
+"""With the pid this makes the number of a process's clock; clock_getcpuclockid(3)."""
 
 _MEMORY_SECONDS = 0.1
 _PROGRESS_SECONDS, _PROGRESS_SHARE = 0.02, 0.005
@@ -41,17 +48,18 @@ class Part:
 class CpuWatch:
     """Looks at the processor time of processes before and after its ``with``.
 
-    In steps of a hundredth of a second for each process. What has ended and was reaped counts.
+    What has ended and was reaped counts as well, in steps of a hundredth of a second.
     """
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
         self.seconds: Mapping[str, float] = {}  # by part
+        self.ours = 0.0  # our own
         self.others = 0.0  # the share of the machine that neither the parts nor we have used
 
     def __enter__(self) -> Self:
         self._before = _cpu_seconds(self._parts)
-        self._ours, self._machine = time.process_time(), _machine_seconds()
+        self._our_start, self._machine = time.process_time(), _machine_seconds()
         return self
 
     def __exit__(
@@ -60,10 +68,10 @@ class CpuWatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        (busy, in_all), ours = _machine_seconds(), time.process_time() - self._ours
+        (busy, in_all), self.ours = _machine_seconds(), time.process_time() - self._our_start
         used = _cpu_seconds(self._parts)
         self.seconds = {name: used[name] - self._before.get(name, 0.0) for name in used}
-        others = busy - self._machine[0] - ours - sum(self.seconds.values())
+        others = busy - self._machine[0] - self.ours - sum(self.seconds.values())
         went_by = in_all - self._machine[1]  # 0 when all was over within a tick
         self.others = max(0.0, others / went_by) if went_by else 0.0
 
@@ -120,18 +128,21 @@ class Progress:
 
 
 class ProgressWatch:
-    """Looks at the dispatch stream, which a task leaves in the moment its result is stored."""
+    """Looks at how many results the first group of the next request has."""
 
-    def __init__(self, redis: Redis, stream: str, tasks: int) -> None:
+    def __init__(self, redis: Redis, keys: Keys, tasks: int) -> None:
         self._redis = redis
-        self._stream = stream
+        self._keys = keys
         self._tasks = tasks
         self._seen: list[tuple[float, int]] = []  # seconds, results
 
     def look(self) -> None:
         """Look once."""
-        now, done = time.perf_counter() - self._start, self._left_the_stream() - self._before
-        self._seen.append((now, done))
+        now = time.perf_counter() - self._start
+        if self._group is None and (newest := self._newest()) != self._before:
+            self._group = self._keys.group(RequestId(newest.decode()), 0)
+        if self._group is not None:
+            self._seen.append((now, int(self._redis.hget(self._group, "completed") or 0)))
 
     def progress(self) -> Progress | None:
         """Give what was seen; None when all came within a few looks."""
@@ -143,7 +154,8 @@ class ProgressWatch:
         return Progress(first, last, at_last - at_first)
 
     def __enter__(self) -> Self:
-        self._before = self._left_the_stream()
+        self._group: str | None = None
+        self._before = self._newest()
         self._start = time.perf_counter()
         self._watching = _Repeated(self.look, _PROGRESS_SECONDS, _PROGRESS_SHARE)
         return self
@@ -156,9 +168,9 @@ class ProgressWatch:
     ) -> None:
         self._watching.stop()
 
-    def _left_the_stream(self) -> int:
-        about = self._redis.xinfo_stream(self._stream)
-        return int(about["entries-added"]) - int(about["length"])
+    def _newest(self) -> bytes:
+        """Name the request that came last; empty where there is none."""
+        return b"".join(self._redis.zrevrange(self._keys.index, 0, 0))
 
 
 class _Repeated:
@@ -194,11 +206,20 @@ def _cpu_seconds(parts: Sequence[Part]) -> dict[str, float]:
     used: defaultdict[str, float] = defaultdict(float)
     for part in parts:
         own = stats[part.pid]
-        used[part.name] += _seconds(own[_OWN])
+        used[part.name] += _own_seconds(part.pid, own)
         used[part.descendants] += _seconds(own[_OF_CHILDREN])
         for pid in _descendants(part.pid, stats):
-            used[part.descendants] += _seconds([*stats[pid][_OWN], *stats[pid][_OF_CHILDREN]])
+            used[part.descendants] += _own_seconds(pid, stats[pid])
+            used[part.descendants] += _seconds(stats[pid][_OF_CHILDREN])
     return dict(used)
+
+
+def _own_seconds(pid: int, stat: Sequence[bytes]) -> float:
+    """Give the processor time of a process by its own clock, which does not go by ticks."""
+    try:
+        return time.clock_gettime(~pid << 3 | _SCHEDULER_CLOCK)
+    except OSError:  # it has just ended
+        return _seconds(stat[_OWN])
 
 
 def _machine_seconds() -> tuple[float, float]:
@@ -240,3 +261,40 @@ def _proportional(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
     except OSError:
         return 0  # it has just ended
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """The resident set of a process, in bytes."""
+
+    now: int
+    peak: int  # since its start, or since `forget_peak`
+
+
+def own_memory() -> Resident:
+    """Look at the process at hand."""
+    return _resident("self")
+
+
+def forget_peak() -> None:
+    """Let the peak of the process at hand be what it holds now; proc_pid_clear_refs(5)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peaks(parts: Sequence[Part]) -> dict[str, list[int]]:
+    """Give the peak of the resident set of every process that lives, by part."""
+    stats = _stats()
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for part in parts:
+        found[part.name].append(_resident(str(part.pid)).peak)
+        for pid in _descendants(part.pid, stats):
+            with suppress(OSError, KeyError):  # it has just ended
+                found[part.descendants].append(_resident(str(pid)).peak)
+    return dict(found)
+
+
+def _resident(pid: str) -> Resident:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    sizes = dict(line.split(":", 1) for line in lines if line.startswith("Vm"))
+    now, peak = (int(sizes[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+    return Resident(now, peak)
