@@ -1,13 +1,15 @@
 """How long tasks take, by kind: what tells how many may share a dispatch entry.
 
 `collect` tells how long attempts took, `dispatch` asks. A kind is what valuations of one name are.
-One for a whole vnvs: a kind whose tasks were short in one request is taken to be so in the next.
-A worker that finds it otherwise moves tasks out of their entry again.
+One for a whole vnvs: a kind whose tasks were short in one request is taken to be so in the next,
+and a new kind to be like the longest of those seen lately. A worker that finds it otherwise moves
+tasks out of their entry again.
 """
 
 import math
 from collections import OrderedDict
 from collections.abc import Collection
+from itertools import islice
 
 SLICE_SECONDS = 0.02
 """How much work one entry may carry: little enough that no worker idles for it."""
@@ -22,6 +24,7 @@ _MOST_TASKS = 64
 _SHORTEST_SECONDS = 0.00025  # durations come in whole milliseconds, and most of these as none
 _MEMORY = 0.9  # from one task to the next; longer ones count at once
 _MOST_KINDS = 10_000
+_LATELY = 64  # kinds
 
 
 class Durations:
@@ -40,13 +43,18 @@ class Durations:
     def slice_tasks(self, kinds: Collection[str], tasks: int, workers: int) -> int:
         """Tell how many tasks of a group of these kinds, so many in all, may share an entry.
 
-        One, where not all of them are known to be short.
+        One, as long as nothing is known, and where one of them is not short.
         """
-        if any(kind not in self._typical for kind in kinds):
+        if not self._typical:
             return 1
-        longest = max((self._typical[kind] for kind in kinds), default=0.0)
-        seconds = max(longest, _SHORTEST_SECONDS)
+        seconds = max(_SHORTEST_SECONDS, *map(self._seconds, kinds))
         shared = max(
             math.ceil(tasks / (_ENTRIES_A_WORKER * workers)), int(_WORTH_SECONDS / seconds)
         )
         return max(1, min(shared, int(SLICE_SECONDS / seconds), _MOST_TASKS))
+
+    def _seconds(self, kind: str) -> float:
+        known = self._typical.get(kind)
+        if known is not None:
+            return known
+        return max(islice(reversed(self._typical.values()), _LATELY))

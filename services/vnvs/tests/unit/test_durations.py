@@ -28,7 +28,8 @@ def having_seen(taken: dict[str, list[float]]) -> Durations:
     ("taken", "tasks", "workers", "shared"),
     [
         pytest.param({}, 1_000, 1, 1, id="nothing is known"),
-        pytest.param({"bond": [0.001]}, 1_000, 1, 1, id="of one kind of two nothing is known"),
+        pytest.param({"bond": [0.001]}, 1_000, 1, 20, id="a new kind is like those known"),
+        pytest.param({"bond": [0.001], "cap": [1.0]}, 1_000, 1, 1, id="like the longest of them"),
         pytest.param({"bond": [0.002], "swap": [0.001]}, 1_000, 1, 10, id="the longer kind counts"),
         pytest.param({"bond": [0.02], "swap": [0.0]}, 1_000, 1, 1, id="as long as a slice may be"),
         pytest.param({"bond": [5.0], "swap": [0.0]}, 1_000, 1, 1, id="longer than a slice"),
@@ -67,11 +68,11 @@ def test_of_many_kinds_the_one_that_was_not_seen_for_longest_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(durations, "_MOST_KINDS", 2)
-    known = having_seen({"bond": [0.001], "swap": [0.001]})
+    known = having_seen({"bond": [0.001], "swap": [0.5]})
     known.learn("bond", 0.001)
     known.learn("cap", 0.001)
     shared = {kind: known.slice_tasks({kind}, 1_000, 1) for kind in ("bond", "swap", "cap")}
-    assert shared == {"bond": 20, "swap": 1, "cap": 20}
+    assert shared == {"bond": 20, "swap": 20, "cap": 20}
 
 
 @given(
@@ -85,10 +86,11 @@ def test_no_entry_carries_more_work_than_a_slice_may_as_far_as_is_known(
 ):
     shared = having_seen(taken).slice_tasks(kinds, tasks, workers)
     assert 1 <= shared <= 64
-    if kinds - taken.keys():
+    if not taken:
         assert shared == 1
         return
-    longest = max(taken[kind][-1] for kind in kinds)  # what is typical is no less
+    seen = taken.keys() if kinds - taken.keys() else kinds  # a new kind is like the longest
+    longest = max(taken[kind][-1] for kind in seen)  # what is typical is no less
     assert shared == 1 or shared * longest <= SLICE_SECONDS * (1 + 1e-9)
     if shared * max(longest, 0.00025) > 0.002 * (1 + 1e-9):  # worth an entry
         assert shared <= max(1, math.ceil(tasks / (2 * workers)))
