@@ -81,6 +81,8 @@ def _house_options(options: StormOptions, scripts: ScriptFolder) -> HouseOptions
             "VNAS_SLOTS": str(options.slots),
             "VNAS_DRAIN_MS": "3000",
             "VNVS_DRAIN_MS": "1000",
+            # Also tasks that are not short share entries: these are put off, and left half done.
+            "VNVS_SLICE_MS": "2000",
             "HYDRATION_PROCESSES": "1",
             "SYNC_WAIT_TIMEOUT_MS": "20000",
             "SHUTDOWN_GRACE_SECONDS": "2",

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from itertools import islice
 
 SLICE_SECONDS = 0.02
-"""How much work one entry may carry: little enough that no worker idles for it."""
+"""How much work one entry may carry by default: little enough that no worker idles for it."""
 
 _WORTH_SECONDS = 0.002
 """Less work than this is not worth an entry of its own, whoever idles."""
@@ -30,7 +30,8 @@ _LATELY = 64  # kinds
 class Durations:
     """Learns and forgets."""
 
-    def __init__(self) -> None:
+    def __init__(self, slice_seconds: float = SLICE_SECONDS) -> None:
+        self._slice_seconds = slice_seconds
         self._typical: OrderedDict[str, float] = OrderedDict()  # seconds, the latest last
 
     def learn(self, kind: str, seconds: float) -> None:
@@ -51,7 +52,7 @@ class Durations:
         shared = max(
             math.ceil(tasks / (_ENTRIES_A_WORKER * workers)), int(_WORTH_SECONDS / seconds)
         )
-        return max(1, min(shared, int(SLICE_SECONDS / seconds), _MOST_TASKS))
+        return max(1, min(shared, int(self._slice_seconds / seconds), _MOST_TASKS))
 
     def _seconds(self, kind: str) -> float:
         known = self._typical.get(kind)

@@ -151,7 +151,7 @@ def _tools(
         hydrator=hydrator,
         sources=sources,
         fetched_bytes=settings.hydration_fetch_total_max_bytes,
-        durations=Durations(),
+        durations=Durations(settings.vnvs_slice_ms / 1000),
         workforce=Workforce(connections.commands, keys),
         policy=RetryPolicy(settings.max_task_retries, jitter=random.SystemRandom().random),
         request_ttl_seconds=settings.request_ttl_seconds,

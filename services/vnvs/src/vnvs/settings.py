@@ -29,6 +29,10 @@ class VnvsSettings(CommonSettings):
     max_request_deliveries: PositiveInt = 10
     """How many orchestrators may take a request and not bring it to its end before it fails."""
 
+    vnvs_slice_ms: NonNegativeInt = 20
+    """How much work of short tasks one dispatch entry may carry, in milliseconds; 0: each task has
+    an entry of its own."""
+
     vnvs_drain_ms: NonNegativeInt = 5_000
     """How long running requests may go on after SIGTERM, in milliseconds, before another
     orchestrator gets them; 0: at once."""

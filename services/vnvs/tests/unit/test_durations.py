@@ -59,6 +59,13 @@ def test_one_long_task_counts_at_once_and_is_forgotten_slowly():
     assert known.slice_tasks({"bond"}, 1_000, 1) > 10
 
 
+def test_a_desk_may_let_entries_carry_more_work_or_one_task_each():
+    for seconds, shared in ((1.0, 50), (0.0, 1)):
+        known = Durations(seconds)
+        known.learn("bond", 0.02)
+        assert known.slice_tasks({"bond"}, 1_000, 1) == shared
+
+
 def test_what_is_learned_of_one_kind_says_nothing_of_another():
     known = having_seen({"bond": [0.001] * 9, "swap": [1.0]})
     assert known.slice_tasks({"bond"}, 1_000, 1) == 20
