@@ -68,6 +68,7 @@ for command in (
     tools.value,
     tools.config,
     tools.fsck,
+    tools.stored,
     tools.cleanup,
 ):
     app.command()(_telling(command))

@@ -247,9 +247,16 @@ def test_a_request_that_runs_again_shows_its_run_policy_and_deadline(api) -> Non
 
 @pytest.mark.parametrize(
     "arguments",
-    [["fsck"], ["fsck", "--json"], ["cleanup"], ["cleanup", "--dry-run", "--json"]],
+    [
+        ["fsck"],
+        ["fsck", "--json"],
+        ["cleanup"],
+        ["cleanup", "--dry-run", "--json"],
+        ["stored", ID],
+        ["stored", ID, "0", "7", "--result"],
+    ],
 )
-def test_fsck_and_cleanup_are_done_by_the_core_with_its_exit_status(
+def test_what_looks_at_the_server_is_done_by_the_core_with_its_exit_status(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],

@@ -2,7 +2,9 @@
 
 import pytest
 
-from vncore.__main__ import EX_CONFIG, EX_UNAVAILABLE, main, parser
+from vncore.__main__ import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE, main, parser
+
+ID = "6f1d7a8e-3a55-4b4e-9d0e-0d5a5b7f4a10"
 
 
 @pytest.mark.parametrize(
@@ -11,6 +13,10 @@ from vncore.__main__ import EX_CONFIG, EX_UNAVAILABLE, main, parser
         ("fsck", {"command": "fsck", "json": False}),
         ("fsck --json", {"command": "fsck", "json": True}),
         ("cleanup", {"command": "cleanup", "dry_run": False, "json": False}),
+        (
+            "stored some-id 0 7 --result",
+            {"command": "stored", "request": "some-id", "group": 0, "task": 7, "result": True},
+        ),
         ("cleanup --dry-run --json", {"command": "cleanup", "dry_run": True, "json": True}),
     ],
 )
@@ -24,6 +30,21 @@ def test_what_is_no_command_is_refused(line: str, capsys: pytest.CaptureFixture[
         main(line.split())
     assert refused.value.code == 2
     assert "usage: python -m vncore" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("stored nonsense", "request id"),
+        (f"stored {ID} 0", "named by its group (from 0) and its number"),
+        (f"stored {ID} --result", "named by its group (from 0) and its number"),
+    ],
+)
+def test_what_names_no_document_is_status_64(
+    line: str, said: str, capsys: pytest.CaptureFixture[str]
+):
+    assert main(line.split()) == EX_USAGE
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["fsck", "cleanup"])

@@ -1,6 +1,6 @@
-"""The commands that other parts carry out: hydrate, value, fsck and cleanup; and config.
+"""The commands that other parts carry out: hydrate, value, fsck, cleanup, stored; and config.
 
-None of them talks to vnapi; fsck and cleanup talk to Redis, by way of vncore.
+None of them talks to vnapi; fsck, cleanup and stored talk to Redis, by way of vncore.
 """
 
 import json
@@ -90,6 +90,23 @@ def cleanup(
     options = ["--dry-run"] if dry_run else []
     options += ["--json"] if as_json else []
     raise typer.Exit(_delegate(core_command(["cleanup", *options])))
+
+
+def stored(
+    request_id: Annotated[str, typer.Argument(metavar="REQUEST", show_default=False)],
+    group: Annotated[
+        int | None, typer.Argument(metavar="GROUP", help="Counts from 0.", show_default=False)
+    ] = None,
+    task: Annotated[
+        int | None, typer.Argument(metavar="TASK", help="Counts from 1.", show_default=False)
+    ] = None,
+    *,
+    result: Annotated[bool, typer.Option("--result", help="What the script gave.")] = False,
+) -> None:
+    """Print from REDIS_URL's server the XML that a task's script got, or a whole response."""
+    arguments = [request_id, *(str(one) for one in (group, task) if one is not None)]
+    arguments += ["--result"] if result else []
+    raise typer.Exit(_delegate(core_command(["stored", *arguments])))
 
 
 def config(*, as_json: Json = False) -> None:
