@@ -276,7 +276,7 @@ def _refuse_shape(root: etree._Element, utf8: bytes, limits: XmlLimits, what: st
     ):
         if len(utf8) <= most * least_bytes or utf8.count(token) <= most:
             continue
-        expression = f"//*[@*[{most + 1}]]" if token == b"=" else _steps(most)
+        expression = f"//@*[{most + 1}]/.." if token == b"=" else _steps(most)
         if _compiled(f"boolean({expression})")(root):
             culprit = _elements(_compiled(f"({expression})[1]"), root)[0]
             line = cast("int", culprit.sourceline)  # always known after parsing

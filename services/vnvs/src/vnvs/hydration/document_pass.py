@@ -24,6 +24,7 @@ from vnvs.hydration.placeholders import has_placeholder
 from vnvs.hydration.scope import Places, Scope
 from vnvs.hydration.shapes import Context, Fetch, GroupOutline, HydratedDocument
 from vnvs.hydration.trace import compact
+from vnvs.hydration.undisturbed import undisturbed
 from vnvs.hydration.variables import Expander, declared
 
 
@@ -37,6 +38,7 @@ def hydrate_document(document: bytes, fetch: Fetch, context: Context) -> Hydrate
 
 
 @room_for_nesting()
+@undisturbed()
 def hydrated_and_parsed(
     document: bytes, fetch: Fetch, context: Context
 ) -> tuple[HydratedDocument, ParsedDocument | None]:

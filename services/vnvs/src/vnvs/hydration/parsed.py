@@ -28,6 +28,7 @@ from vnvs.hydration.shapes import (
     TaskDocument,
 )
 from vnvs.hydration.tree import ResultsNeeded
+from vnvs.hydration.undisturbed import undisturbed
 from vnvs.hydration.writing import written_size
 
 
@@ -75,6 +76,7 @@ class ParsedDocument:
         return cls(root, len(document), limits, has_namespaces=b"xmlns" in document)
 
     @room_for_nesting()
+    @undisturbed()
     def hydrate_group(
         self,
         group_index: int,
@@ -150,6 +152,7 @@ class ParsedDocument:
             self._index.forget(changed)
         self.placed, self.size = group_index + 1, size
 
+    @undisturbed()
     def assemble(self, complete: list[CompleteGroup], *, expected: int, failed: int) -> list[Piece]:
         """Make the response, with results named and not written (K4).
 
