@@ -11,8 +11,8 @@ from collections import OrderedDict
 from collections.abc import Collection
 from itertools import islice
 
-SLICE_SECONDS = 0.02
-"""How much work one entry may carry by default: little enough that no worker idles for it."""
+SLICE_SECONDS = 0.1
+"""How much work one entry may carry by default: as much as a worker takes ahead."""
 
 _WORTH_SECONDS = 0.002
 """Less work than this is not worth an entry of its own, whoever idles."""

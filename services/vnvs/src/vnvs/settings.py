@@ -29,7 +29,7 @@ class VnvsSettings(CommonSettings):
     max_request_deliveries: PositiveInt = 10
     """How many orchestrators may take a request and not bring it to its end before it fails."""
 
-    vnvs_slice_ms: NonNegativeInt = 20
+    vnvs_slice_ms: NonNegativeInt = 100
     """How much work of short tasks one dispatch entry may carry, in milliseconds; 0: each task has
     an entry of its own."""
 

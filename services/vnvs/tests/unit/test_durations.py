@@ -10,14 +10,16 @@ from vncore.failure_policy import STOP
 from vncore.ids import TaskId
 from vnvs import dispatch, durations
 from vnvs.dispatch import OpenGroup
-from vnvs.durations import SLICE_SECONDS, Durations
+from vnvs.durations import Durations
+
+SLICE_SECONDS = 0.02
 
 seconds = st.floats(0, 10, allow_nan=False)
 learned = st.dictionaries(st.sampled_from("abc"), st.lists(seconds, min_size=1, max_size=9))
 
 
 def having_seen(taken: dict[str, list[float]]) -> Durations:
-    known = Durations()
+    known = Durations(SLICE_SECONDS)
     for kind, times in taken.items():
         for one in times:
             known.learn(kind, one)
