@@ -48,7 +48,7 @@ class Durations:
         """
         if not self._typical:
             return 1
-        seconds = max(_SHORTEST_SECONDS, *map(self._seconds, kinds))
+        seconds = max([_SHORTEST_SECONDS, *map(self._seconds, kinds)])
         shared = max(
             math.ceil(tasks / (_ENTRIES_A_WORKER * workers)), int(_WORTH_SECONDS / seconds)
         )

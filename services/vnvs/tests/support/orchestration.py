@@ -160,7 +160,7 @@ def tools(connections: Connections, keys: Keys, pool: Any, **changes: Any) -> To
         "fetched_bytes": 10_000_000,
         "workforce": Workforce(connections.commands, keys),
         "policy": RetryPolicy(3, jitter=lambda: 0.5, first_wait_ms=10, cap_ms=20),
-        "durations": Durations(),
+        "durations": Durations(slice_seconds=0.02),
         "request_ttl_seconds": TTL_SECONDS,
         "failed_ttl_seconds": FAILED_TTL_SECONDS,
         "clock": epoch_ms,

@@ -61,6 +61,10 @@ def test_one_long_task_counts_at_once_and_is_forgotten_slowly():
     assert known.slice_tasks({"bond"}, 1_000, 1) > 10
 
 
+def test_a_group_without_tasks_is_no_special_case():
+    assert having_seen({"bond": [0.001]}).slice_tasks(set(), 0, 4) >= 1
+
+
 def test_a_desk_may_let_entries_carry_more_work_or_one_task_each():
     for seconds, shared in ((1.0, 50), (0.0, 1)):
         known = Durations(seconds)
