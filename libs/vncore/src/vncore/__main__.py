@@ -8,12 +8,14 @@
 
 Reads the settings that all services have, ``REDIS_URL`` and ``REDIS_KEY_PREFIX`` above all. Exit
 status: 0; 1 when a promise is broken, or nothing of the kind is stored; 2 when the server cannot be
-asked; 64 when the command line is wrong; 78 when a setting is.
+asked; 64 when the command line is wrong; 78 when a setting is; 141 when who reads has gone.
 """
 
 import argparse
 import asyncio
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -33,6 +35,7 @@ EX_VIOLATIONS = 1
 EX_UNAVAILABLE = 2
 EX_USAGE = 64
 EX_CONFIG = 78
+EX_BROKEN_PIPE = 128 + signal.SIGPIPE  # as of a program that the signal has ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoreUnavailable as err:
         sys.stderr.write(f"vncore: the server cannot be asked: {err.message}\n")
         return EX_UNAVAILABLE
+    except BrokenPipeError:  # who read has seen enough; nothing is left to be flushed at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EX_BROKEN_PIPE
     written = json.dumps(report.to_json(), ensure_ascii=False) if options.json else str(report)
     sys.stdout.write(f"{written}\n")
     return EX_VIOLATIONS if isinstance(report, Report) and not report.clean else 0

@@ -1,10 +1,12 @@
 """``python -m vncore stored`` on a real server: what is stored in pieces is printed whole."""
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
-from vncore.__main__ import EX_VIOLATIONS, main
+from vncore.__main__ import EX_BROKEN_PIPE, EX_VIOLATIONS, main
 from vncore.connection import Connections
 from vncore.ids import RequestId, TaskId
 from vncore.keys import Keys
@@ -55,3 +57,20 @@ async def test_what_lacks_a_fragment_is_not_printed_as_if_it_were_whole(
     written = capfd.readouterr()
     assert written.out == ""
     assert "cannot be put together" in written.err
+
+
+async def test_who_has_read_enough_of_a_response_ends_it_quietly(house, keys):
+    large = Fragment.of(b"<market>" + b"1" * 1_000_000 + b"</market>")
+    await house.commands.hset(keys.fragments(ID), large.digest, large.body)
+    pieces = [b"<vnml>", large, Results(0, TaskId(1), TaskId(1)), large, b"</vnml>"]
+    await house.commands.set(keys.response(ID), packed(pieces))
+
+    def read_the_beginning() -> tuple[bytes, bytes, int]:
+        command = [sys.executable, "-m", "vncore", "stored", ID]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as printing:
+            beginning = printing.stdout.read(6)
+            printing.stdout.close()
+            said = printing.stderr.read()
+            return beginning, said, printing.wait(20)
+
+    assert await asyncio.to_thread(read_the_beginning) == (b"<vnml>", b"", EX_BROKEN_PIPE)
