@@ -119,7 +119,7 @@ class Settling(Fenced):
                 [
                     self.keys.group(self.request_id, group_index),
                     self.keys.updates(self.request_id),
-                    *(self.keys.task_result(self.request_id, group_index, task) for task in tasks),
+                    *self._result_keys(group_index, tasks),
                 ],
                 [
                     update_readers(self.request_id),
@@ -177,7 +177,7 @@ class Settling(Fenced):
         missing: list[TaskId] = []
         for at in range(0, len(task_ids), BATCH_KEYS):
             batch = task_ids[at : at + BATCH_KEYS]
-            names = [self.keys.task_result(self.request_id, group_index, task) for task in batch]
+            names = self._result_keys(group_index, batch)
             with translated("look for results"):
                 if await self.redis.exists(*names) == len(names):
                     continue
@@ -193,7 +193,7 @@ class Settling(Fenced):
         found: dict[TaskId, bytes] = {}
         for at in range(0, len(task_ids), BATCH_KEYS):
             batch = task_ids[at : at + BATCH_KEYS]
-            names = [self.keys.task_result(self.request_id, group_index, task) for task in batch]
+            names = self._result_keys(group_index, batch)
             with translated("read results"):
                 values = cast("list[bytes | None]", await self.redis.mget(names))
             there = {task: value for task, value in zip(batch, values, strict=True) if value}
@@ -211,6 +211,9 @@ class Settling(Fenced):
                 values = cast("list[bytes | None]", await self.redis.mget(names))
             found += await self.fragments.whole(self.request_id, [one or b"" for one in values])
         return found
+
+    def _result_keys(self, group_index: int, tasks: Sequence[TaskId]) -> list[str]:
+        return [self.keys.task_result(self.request_id, group_index, task) for task in tasks]
 
     async def complete_group(self, group_index: int, expected: int, failed: int = 0) -> None:
         """Close a group whose every task has a result or has failed.

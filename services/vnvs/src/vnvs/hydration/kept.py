@@ -79,9 +79,7 @@ def hydrate_group(
     tolerant: bool,
 ) -> HydratedGroup:
     """Do the pass of a group; see `ParsedDocument.hydrate_group`."""
-    parsed = _KEPT.take(token)
-    if parsed is None or parsed.placed > group_index:
-        parsed = ParsedDocument.parse(document(None), context.limits)
+    parsed = _opened(token, document, group_index, context)
     made = parsed.hydrate_group(
         group_index,
         fetch,
@@ -106,11 +104,9 @@ def hydrate_group_ahead(
 ) -> HydratedGroup | None:
     """Do the pass of a group before those ahead of it are complete.
 
-    None when one of its paths may lead to their results.
+    None when one of its paths may lead to their results, which leaves the document as it was.
     """
-    parsed = _KEPT.take(token)
-    if parsed is None or parsed.placed > group_index:
-        parsed = ParsedDocument.parse(document(None), context.limits)
+    parsed = _opened(token, document, group_index, context)
     made: HydratedGroup | None = None
     with suppress(ResultsNeeded):
         made = parsed.hydrate_group(
@@ -123,6 +119,14 @@ def hydrate_group_ahead(
         )
     _KEPT.keep(token, parsed)
     return made
+
+
+def _opened(token: str, document: Get, group_index: int, context: Context) -> ParsedDocument:
+    """Take a document out, or parse it where it is not here or has later results in it."""
+    parsed = _KEPT.take(token)
+    if parsed is None or parsed.placed > group_index:
+        parsed = ParsedDocument.parse(document(None), context.limits)
+    return parsed
 
 
 def _not_there_yet(_: int) -> GroupResults:
